@@ -1,0 +1,77 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "holdfast/base/result.h"
+#include "holdfast/telemetry/labels.h"
+
+namespace holdfast::admin {
+
+/// Whether the agent serves. It stays ready while the cloud is away.
+struct Readiness {
+  bool ready = false;
+  std::vector<std::string> reasons;  ///< why not; a sentence each
+};
+
+/// The agent at one moment, for people and scripts.
+struct Status {
+  using Time = std::chrono::system_clock::time_point;
+
+  struct Server {
+    std::string address;  ///< "198.18.0.1:443"
+    bool healthy = false;
+    std::optional<std::chrono::microseconds> rtt;
+  };
+  struct Link {
+    telemetry::LinkState state = telemetry::LinkState::kOffline;
+    std::optional<Time> since;        ///< of this state
+    std::optional<Time> last_online;  ///< while online: now
+    std::vector<Server> servers;
+  };
+  struct Intercept {
+    bool enabled = false;
+    bool attached = false;             ///< the hooks are in the kernel
+    std::vector<std::string> targets;  ///< addresses that are redirected
+    std::vector<std::string> listen;
+    std::uint64_t circuits_open = 0;
+    std::uint64_t flow_events_lost = 0;
+    std::optional<std::chrono::milliseconds> heartbeat_age;  ///< none: no heart beats
+  };
+  struct Connections {
+    std::array<std::int64_t, telemetry::kVerdicts> open{};
+    std::array<std::uint64_t, telemetry::kVerdicts> total{};
+  };
+  struct Cache {
+    std::uint64_t bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
+    std::uint64_t write_queue_bytes = 0;
+    std::array<std::uint64_t, telemetry::kCacheResults> reads{};
+  };
+
+  std::string version, commit, node, distribution;
+  Time now, started;
+  Readiness readiness;
+  Link link;
+  Intercept intercept;
+  Connections connections;
+  std::array<std::uint64_t, telemetry::kSources> requests{};
+  Cache cache;
+  std::string config_path;
+  std::string config_error;                 ///< of the last reload; empty: in force as written
+  std::vector<std::string> restart_needed;  ///< keys that wait for the next start
+};
+
+/// What /v1/status answers (docs/cli.md lists the keys), and the reverse.
+std::string to_json(const Status& status);
+Result<Status> parse_status(std::string_view json);
+/// What `holdfast status` prints: a readable text of several lines.
+std::string to_text(const Status& status);
+/// What `/` shows: a page without scripts or outside assets.
+std::string to_html(const Status& status);
+
+}  // namespace holdfast::admin

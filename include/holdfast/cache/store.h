@@ -1,0 +1,170 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/clock.h"
+#include "holdfast/base/result.h"
+#include "holdfast/cache/query.h"
+#include "holdfast/identity/credential.h"
+#include "holdfast/kube/list.h"
+#include "holdfast/kube/object.h"
+#include "holdfast/kube/watch_event.h"
+
+namespace holdfast::cache {
+
+/// Takes what one response carries while it streams to the client. `feed` only queues: parsing and
+/// writing happen on the store's writer thread. Dropping a recorder without `finish` records
+/// nothing: an answer that was cut short is never stored as complete.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  /// A piece of the body. When the queue's bound is met the recorder gives up: nothing of this
+  /// answer is stored, the client does not notice, and it is counted.
+  virtual void feed(Slice bytes) = 0;
+  /// The body ended in order. `on_done` (may be empty) runs on the writer thread after the commit;
+  /// its argument tells whether it is stored (and, with kWriteThrough, synced).
+  virtual void finish(std::function<void(bool stored)> on_done) = 0;
+};
+
+/// Follows one watch: each event advances the collection that it belongs to, atomically.
+class WatchRecorder {
+ public:
+  virtual ~WatchRecorder() = default;
+  /// `on_done` (may be empty) runs on the writer thread when the event is on disk, or with false
+  /// after the collection was marked broken.
+  virtual void event(const kube::WatchEvent& event, std::function<void(bool stored)> on_done) = 0;
+};
+
+/// A list as it was shown, at one moment. Bodies are read from disk as they are asked for.
+class ListSnapshot {
+ public:
+  virtual ~ListSnapshot() = default;
+  [[nodiscard]] virtual const kube::ListMeta& meta() const = 0;
+  [[nodiscard]] virtual kube::ResourceVersion resource_version() const = 0;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// Sum of ListRenderer::item_size over all items.
+  [[nodiscard]] virtual std::size_t items_bytes() const = 0;
+  /// True when it was cut out of a larger collection rather than shown as asked.
+  [[nodiscard]] virtual bool derived() const = 0;
+  [[nodiscard]] virtual kube::Encoding encoding() const = 0;
+  [[nodiscard]] virtual std::chrono::system_clock::time_point shown_at() const = 0;
+  /// The kind of one object (of the list's kind where items do not say).
+  [[nodiscard]] virtual kube::TypeMeta object_type() const = 0;
+  /// The next item in the server's order; false at the end. kCorrupt: the list must not be served
+  /// (abort the response), and it was dropped.
+  virtual Result<bool> next(kube::Object& out) = 0;
+};
+
+enum class Outcome : std::uint8_t {
+  kHit,      ///< shown as asked
+  kDerived,  ///< follows from what was shown
+  kAbsent,   ///< known not to exist: 404
+  kMiss,     ///< never shown to this principal: 503
+  kBroken,   ///< shown once, but a write was lost since: 503
+};
+
+struct ObjectAnswer {
+  Outcome outcome = Outcome::kMiss;
+  kube::Object object;  ///< kHit, kDerived
+  kube::Encoding encoding = kube::Encoding::kJson;
+  kube::ResourceVersion as_of = 0;  ///< the collection's resourceVersion (kAbsent, kDerived)
+  std::string not_found_body;       ///< kAbsent by a remembered 404: the server's own Status (JSON)
+};
+
+struct ListAnswer {
+  Outcome outcome = Outcome::kMiss;
+  std::unique_ptr<ListSnapshot> snapshot;  ///< kHit, kDerived
+};
+
+/// A plain answer, kept whole: discovery, OpenAPI, /version, Tables as they were asked for.
+struct Document {
+  /// The resource it shows; empty: none. Whatever ends what was shown of that resource ends it too.
+  kube::GroupVersionResource gvr;
+  std::string content_type;
+  std::string etag;
+  Slice body;
+  std::chrono::system_clock::time_point shown_at;
+};
+
+struct StoreOptions {
+  std::filesystem::path directory;
+  std::uint64_t budget = std::uint64_t{1} << 30;  ///< bytes on disk
+  std::size_t queue_bytes = 64u << 20;            ///< write-behind bound
+  std::string key_source = "auto";                ///< cache.key: auto | file | off | …
+};
+
+struct StoreStats {
+  std::uint64_t disk_bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
+  std::uint64_t queue_bytes = 0, dropped_records = 0, corrupt_records = 0, write_errors = 0;
+};
+
+/// What principals were shown, on disk. Thread-safe. Reads are synchronous (microseconds for an
+/// object); writes go through one writer thread.
+class Store {
+ public:
+  /// Opens or creates the store. A store that can't be opened (corrupt, wrong key) is set aside and
+  /// a fresh one made, with a log line; kInvalidArgument only for options that can't work.
+  static Result<std::unique_ptr<Store>> open(StoreOptions options, const Clock& clock);
+  virtual ~Store() = default;  ///< flushes the queue
+
+  /// A LIST's answer. `continue_token`: the token that this request carried ("" for a first page);
+  /// pages of one list are joined, and the collection is complete with its last page.
+  virtual std::unique_ptr<Recorder> record_list(Query query, std::string continue_token,
+                                                RecordOptions options) = 0;
+  /// A WATCH from `from`. With `initial_events` (WatchList) it builds the collection up to the
+  /// closing bookmark; else it advances the existing collection if that is complete and not behind
+  /// `from`.
+  virtual std::unique_ptr<WatchRecorder> record_watch(Query query, kube::ResourceVersion from,
+                                                      bool initial_events,
+                                                      RecordOptions options) = 0;
+  /// A GET's answer.
+  virtual std::unique_ptr<Recorder> record_get(Query query, RecordOptions options) = 0;
+  /// A GET's 404, with the server's Status (JSON).
+  virtual void record_not_found(Query query, std::string status) = 0;
+  /// The answer to a create, update or patch (the object as it now is, GET form), or a delete: what
+  /// this principal is served follows at once.
+  virtual void record_write(Query query, kube::Encoding encoding, Slice object) = 0;
+  virtual void record_delete(Query query) = 0;
+  /// A write of which only the success is known: the object is not served until it is shown again,
+  /// and no list that holds it.
+  virtual void record_unseen_write(Query query) = 0;
+  virtual void record_document(identity::PrincipalId principal, std::string key, Document document,
+                               RecordOptions options) = 0;
+  virtual void forget_document(identity::PrincipalId principal, std::string key) = 0;
+  /// A fresh 401, 403 or 404 on this scope, or a CRD that is gone: what that principal was shown of
+  /// it goes at once. An empty name purges the collection, an empty resource everything. Documents
+  /// of the resource go in any case: what is in them can't be told.
+  virtual void purge(Query scope) = 0;
+
+  /// Tries the representations in the client's order. `at_least`: answers below it do not count
+  /// (0: any).
+  virtual ObjectAnswer get(Query query, const std::vector<kube::Representation>& accept,
+                           kube::ResourceVersion at_least) = 0;
+  virtual ListAnswer list(Query query, const std::vector<kube::Representation>& accept,
+                          kube::ResourceVersion at_least) = 0;
+  virtual std::optional<Document> document(identity::PrincipalId principal, const std::string& key,
+                                           const kube::GroupVersionResource& gvr = {}) = 0;
+  /// The highest resourceVersion that was delivered to the principal for the resource.
+  virtual kube::ResourceVersion floor(identity::PrincipalId principal,
+                                      const kube::GroupVersionResource& gvr) = 0;
+
+  [[nodiscard]] virtual identity::CredentialStore& credentials() = 0;
+  /// Secret of this store for keyed hashes (32 bytes; survives restarts with the store).
+  [[nodiscard]] virtual std::string hmac_key() const = 0;
+  [[nodiscard]] virtual StoreStats stats() const = 0;
+  /// Binds the store to a cluster (CA hash and UID of kube-system); another one than before wipes
+  /// it.
+  virtual Result<void> bind_cluster(std::string_view cluster) = 0;
+  /// Waits until everything queued before is written (tests, shutdown).
+  virtual void drain() = 0;
+  virtual void set_budget(std::uint64_t bytes) = 0;
+};
+
+}  // namespace holdfast::cache

@@ -1,0 +1,3 @@
+module holdfast/bench/load
+
+go 1.24

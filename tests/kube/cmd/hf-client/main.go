@@ -1,0 +1,95 @@
+// Command hf-client is an ordinary client-go program that a test steers: one JSON command per line
+// on stdin, one JSON object per line on stdout, each carrying the command's id. It knows nothing of
+// Holdfast, and stays alive across commands so that its connections and informers do too.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+func main() {
+	options := parseFlags()
+	client, err := newClient(options)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hf-client:", err)
+		os.Exit(2)
+	}
+	session := &session{client: client, cancel: map[int64]context.CancelFunc{}}
+	print(reply{"id": 0, "ready": true, "pid": os.Getpid()})
+	session.serve(os.Stdin)
+}
+
+func parseFlags() options {
+	var o options
+	flag.StringVar(&o.host, "host", "https://198.18.0.1", "API server, as in-cluster configuration would name it")
+	flag.StringVar(&o.tokenFile, "token-file", "", "service-account token, read again as client-go does")
+	flag.StringVar(&o.caFile, "ca-file", "", "certificates that the server must chain to")
+	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "use this instead of the flags above")
+	flag.StringVar(&o.clientCert, "client-cert", "", "client certificate")
+	flag.StringVar(&o.clientKey, "client-key", "", "key of --client-cert")
+	flag.StringVar(&o.userAgent, "user-agent", "", "User-Agent; default: client-go's own")
+	flag.StringVar(&o.encoding, "encoding", "protobuf", "protobuf: typed clients; json: dynamic client")
+	flag.BoolVar(&o.http1, "http1", false, "offer http/1.1 only")
+	flag.Parse()
+	return o
+}
+
+// session runs commands side by side, so that one that waits holds up no other.
+type session struct {
+	client *client
+	mutex  sync.Mutex
+	cancel map[int64]context.CancelFunc
+}
+
+func (s *session) serve(input *os.File) {
+	lines := bufio.NewScanner(input)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var c command
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			print(reply{"id": c.ID, "ok": false, "error": "bad command: " + err.Error()})
+			continue
+		}
+		if c.Op == "stop" {
+			s.stop(c.Target)
+			print(reply{"id": c.ID, "ok": true})
+			continue
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		if c.Timeout > 0 {
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(c.Timeout*float64(time.Second)))
+		}
+		s.mutex.Lock()
+		s.cancel[c.ID] = cancel
+		s.mutex.Unlock()
+		go func() {
+			defer s.stop(c.ID)
+			started := time.Now()
+			answer, err := s.client.run(ctx, c)
+			if err != nil {
+				answer = errorReply(err)
+			} else {
+				answer["ok"] = true
+			}
+			answer["id"] = c.ID
+			answer["seconds"] = time.Since(started).Seconds()
+			print(answer)
+		}()
+	}
+}
+
+func (s *session) stop(id int64) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if cancel, found := s.cancel[id]; found {
+		cancel()
+		delete(s.cancel, id)
+	}
+}

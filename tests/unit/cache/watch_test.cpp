@@ -1,0 +1,183 @@
+#include "unit/cache/store_fixture.h"
+
+namespace holdfast::cache {
+namespace {
+
+using kube::EventType;
+
+class WatchTest : public StoreTest {};
+
+TEST_F(WatchTest, EventsAdvanceTheList) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "three", 11})));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 12})));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 13})));
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@12", "a/three@11"}));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 13u);
+  ASSERT_TRUE(send(*watch, make_bookmark(40)));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 40u);
+  EXPECT_EQ(store_->floor(principal(1), query().gvr), 40u);
+  open();
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@12", "a/three@11"}));
+}
+
+TEST_F(WatchTest, OldEventsAreIgnored) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 4, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "gone", 4})));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "one", 5})));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+}
+
+TEST_F(WatchTest, TwoWatchesOfOneListAgree) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto first = store_->record_watch(query("a"), 10, false, {});
+  auto second = store_->record_watch(query("a"), 10, false, {});
+  ASSERT_TRUE(send(*first, make_event(EventType::kAdded, {"a", "two", 11})));
+  ASSERT_TRUE(send(*first, make_event(EventType::kDeleted, {"a", "two", 12})));
+  ASSERT_TRUE(send(*second, make_event(EventType::kAdded, {"a", "two", 11})));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+  ASSERT_TRUE(send(*second, make_event(EventType::kDeleted, {"a", "two", 12})));
+  ASSERT_TRUE(send(*second, make_event(EventType::kModified, {"a", "one", 13})));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@13"});
+}
+
+TEST_F(WatchTest, AGapIsNotFollowed) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
+  auto watch = store_->record_watch(query("a"), 20, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 21})));
+  ASSERT_TRUE(send(*watch, make_bookmark(30)));
+  // The object is as it was seen, the list is not said to be any newer.
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@21", "a/two@6"}));
+  // A list as new as the watch closes the gap.
+  ASSERT_TRUE(record_list(query("a"), 32, {{"a", "one", 21}}));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "three", 33})));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 33u);
+}
+
+TEST_F(WatchTest, AWatchFromNowhereIsFollowedFromItsFirstBookmark) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 0, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  ASSERT_TRUE(send(*watch, make_bookmark(20)));
+  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  ASSERT_TRUE(record_list(query("a"), 25, {{"a", "two", 15}}));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 26})));
+  EXPECT_EQ(items(query("a")), Strings{});
+}
+
+TEST_F(WatchTest, InitialEventsAreAList) {
+  auto watch = store_->record_watch(query("a"), 0, true, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 6})));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "one", 5})));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kMiss);
+  ASSERT_TRUE(send(*watch, make_bookmark(9, true)));
+  const auto answer = list(query("a"));
+  ASSERT_EQ(answer.outcome, Outcome::kHit);
+  EXPECT_EQ(answer.snapshot->meta().type.kind, "ConfigMapList");
+  EXPECT_EQ(answer.snapshot->resource_version(), 9u);
+  EXPECT_EQ(items(answer), (Strings{"a/one@5", "a/two@6"}));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 12})));
+  EXPECT_EQ(items(query("a")), Strings{"a/two@6"});
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kAbsent);
+}
+
+TEST_F(WatchTest, InitialEventsCutShortAreNothing) {
+  ASSERT_TRUE(record_list(query("b"), 3, {{"b", "x", 2}}));
+  {
+    auto watch = store_->record_watch(query("b"), 0, true, {});
+    ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"b", "two", 6})));
+  }
+  store_->drain();
+  EXPECT_EQ(items(query("b")), Strings{"b/x@2"});
+  EXPECT_EQ(store_->stats().objects, 1u);
+}
+
+TEST_F(WatchTest, OtherListsOfThatPrincipalFollow) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}, {"a", "two", 6}}));
+  ASSERT_TRUE(record_list(selected("app=web", "a"), 11, {{"a", "one", 5}, {"a", "two", 6}}));
+  ASSERT_TRUE(record_get(query("a", "two"), {"a", "two", 6}));
+  ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 5}, {"a", "two", 6}}));
+  auto watch = store_->record_watch(query("a"), 12, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 15, "db"})));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 16})));
+  EXPECT_EQ(items(query()), Strings{"a/one@15"});
+  EXPECT_EQ(items(selected("app=web", "a")), Strings{});
+  EXPECT_EQ(get(query("a", "two")).outcome, Outcome::kAbsent);
+}
+
+TEST_F(WatchTest, OutOfASelectorsSightIsNotDeleted) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(selected("app=web"), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(selected("app=web"), 10, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 15})));
+  EXPECT_EQ(items(selected("app=web")), Strings{});
+  // Changed or gone: the unselected list doesn't know until it hears itself.
+  EXPECT_EQ(list(query()).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
+  auto own = store_->record_watch(query(), 10, false, {});
+  ASSERT_TRUE(send(*own, make_event(EventType::kModified, {"a", "one", 15, "db"})));
+  EXPECT_EQ(items(query()), Strings{"a/one@15"});
+}
+
+TEST_F(WatchTest, ANewListBringsOthersUpToDate) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}, {"a", "two", 6}, {"b", "x", 7}}));
+  ASSERT_TRUE(record_list(query("a"), 20, {{"a", "one", 15}}));
+  EXPECT_EQ(items(query()), (Strings{"a/one@15", "b/x@7"}));
+  // And an older one is brought up to what was seen.
+  ASSERT_TRUE(record_list(selected("app=web"), 12, {{"a", "one", 5}, {"a", "two", 6}}));
+  EXPECT_EQ(items(selected("app=web")), Strings{"a/one@15"});
+}
+
+TEST_F(WatchTest, EventsOfOneClientsWatchDoNotReachAnotherPrincipal) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(query("a", "", 2), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 15})));
+  EXPECT_EQ(items(query("a", "", 2)), Strings{"a/one@5"});
+  EXPECT_EQ(get(query("a", "one", 2)).object.meta.resource_version, 5u);
+}
+
+TEST_F(WatchTest, AFullQueueBreaksTheList) {
+  queue_bytes_ = 20'000;
+  open();
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto watch =
+      store_->record_watch(query("a"), 10, false, {.durability = Durability::kWriteThrough});
+  EXPECT_FALSE(send(
+      *watch, make_event(EventType::kModified, {"a", "one", 11, "web", std::string(30'000, 'z')})));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
+  EXPECT_GT(store_->stats().dropped_records, 0u);
+  open();
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 11}}));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@11"});
+}
+
+TEST_F(WatchTest, ARecorderMayOutliveItsStore) {
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto recorder = store_->record_list(query("a"), "", {});
+  store_.reset();
+  int refused = 0;
+  const auto on_done = [&](bool stored) { refused += stored ? 0 : 1; };
+  watch->event(make_event(EventType::kAdded, {"a", "one", 11}), on_done);
+  recorder->feed(Slice::own("{"));
+  recorder->finish(on_done);
+  EXPECT_EQ(refused, 2);
+}
+
+TEST_F(WatchTest, AListThatDoesNotFitTheQueueIsNotStored) {
+  queue_bytes_ = 500;
+  open();
+  EXPECT_FALSE(record_list(query("a"), 10, {{"a", "one", 5, "web", std::string(3000, 'z')}}));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kMiss);
+  EXPECT_EQ(store_->stats().dropped_records, 1u);
+}
+
+}  // namespace
+}  // namespace holdfast::cache

@@ -1,0 +1,124 @@
+#include <string>
+
+#include "admin/status_rows.h"
+#include "admin/units.h"
+
+namespace holdfast::admin {
+namespace {
+
+std::string join(const std::vector<std::string>& parts, const char* none) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text.empty() ? none : text;
+}
+
+template <class Enum, class Numbers>
+std::string numbers_text(const Numbers& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    text += (text.empty() ? "" : ", ") + std::to_string(numbers[i]) + " " +
+            std::string{telemetry::to_string(static_cast<Enum>(i))};
+  }
+  return text;
+}
+
+StatusSection agent_section(const Status& s) {
+  StatusSection section{"Agent", {}};
+  section.rows.push_back(
+      {"Ready", s.readiness.ready ? "yes" : join(s.readiness.reasons, "no"), !s.readiness.ready});
+  section.rows.push_back(
+      {"Node", s.node + (s.distribution.empty() ? "" : " (" + s.distribution + ")")});
+  section.rows.push_back({"Version", s.version + " (" + s.commit + ")"});
+  section.rows.push_back({"Running for", span_text(s.now - s.started)});
+  section.rows.push_back({"Configuration", s.config_path});
+  if (!s.config_error.empty()) {
+    section.rows.push_back({"", "not in force: " + s.config_error, true});
+  }
+  if (!s.restart_needed.empty()) {
+    section.rows.push_back({"", "waits for a restart: " + join(s.restart_needed, ""), true});
+  }
+  return section;
+}
+
+StatusSection link_section(const Status& s) {
+  StatusSection section{"Link", {}};
+  std::string state{telemetry::to_string(s.link.state)};
+  if (s.link.since) state += " for " + span_text(s.now - *s.link.since);
+  section.rows.push_back({"State", state, s.link.state != telemetry::LinkState::kOnline});
+  if (s.link.state != telemetry::LinkState::kOnline) {
+    section.rows.push_back({"Last online", ago_text(s.link.last_online, s.now)});
+  }
+  for (const auto& server : s.link.servers) {
+    std::string text = server.healthy ? "healthy" : "not reachable";
+    if (server.rtt) {
+      text += ", " + std::to_string(server.rtt->count() / 1000) + "." +
+              std::to_string(server.rtt->count() / 100 % 10) + " ms";
+    }
+    section.rows.push_back({server.address, text, !server.healthy});
+  }
+  return section;
+}
+
+StatusSection intercept_section(const Status& s) {
+  const auto& in = s.intercept;
+  StatusSection section{"Interception", {}};
+  const bool stale = !in.heartbeat_age || *in.heartbeat_age > std::chrono::seconds{2};
+  std::string state = "off by configuration";
+  if (in.enabled) state = !in.attached ? "not attached" : stale ? "paused: no heartbeat" : "on";
+  section.rows.push_back({"State", state, in.enabled && (!in.attached || stale)});
+  section.rows.push_back({"Targets", join(in.targets, "none")});
+  section.rows.push_back({"Listening", join(in.listen, "nowhere")});
+  section.rows.push_back({"Circuits open", std::to_string(in.circuits_open), in.circuits_open > 0});
+  if (in.flow_events_lost > 0) {
+    section.rows.push_back({"Flow events lost", std::to_string(in.flow_events_lost), true});
+  }
+  return section;
+}
+
+StatusSection traffic_section(const Status& s) {
+  return {"Traffic",
+          {{"Connections", numbers_text<telemetry::Verdict>(s.connections.open)},
+           {"Since start", numbers_text<telemetry::Verdict>(s.connections.total)},
+           {"Requests", numbers_text<telemetry::Source>(s.requests)}}};
+}
+
+StatusSection cache_section(const Status& s) {
+  const auto& c = s.cache;
+  std::string usage = bytes_text(c.bytes) + " of " + bytes_text(c.budget_bytes);
+  if (c.budget_bytes > 0) {
+    const auto percent = static_cast<double>(c.bytes) * 100 / static_cast<double>(c.budget_bytes);
+    usage += " (" + std::to_string(static_cast<int>(percent)) + " %)";
+  }
+  StatusSection section{"Cache", {}};
+  section.rows.push_back({"Usage", usage});
+  section.rows.push_back({"Holds", std::to_string(c.objects) + " objects in " +
+                                       std::to_string(c.collections) + " collections"});
+  section.rows.push_back({"Reads", numbers_text<telemetry::CacheResult>(c.reads)});
+  if (c.evictions > 0) section.rows.push_back({"Evictions", std::to_string(c.evictions)});
+  if (c.write_queue_bytes > 0) {
+    section.rows.push_back({"To be written", bytes_text(c.write_queue_bytes)});
+  }
+  return section;
+}
+
+}  // namespace
+
+std::vector<StatusSection> status_sections(const Status& status) {
+  return {agent_section(status), link_section(status), intercept_section(status),
+          traffic_section(status), cache_section(status)};
+}
+
+std::string to_text(const Status& status) {
+  std::string text;
+  for (const auto& section : status_sections(status)) {
+    text += section.title + "\n";
+    for (const auto& row : section.rows) {
+      std::string label = "  " + row.label;
+      if (label.size() < 20) label.resize(20, ' ');
+      text += label + " " + row.text + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace holdfast::admin

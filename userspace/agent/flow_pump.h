@@ -1,0 +1,45 @@
+#pragma once
+
+#include <list>
+#include <map>
+
+#include "agent/admission_control.h"
+#include "holdfast/identity/process.h"
+#include "holdfast/kernel/flow_event.h"
+#include "holdfast/kernel/interceptor.h"
+#include "holdfast/telemetry/broadcast.h"
+#include "holdfast/telemetry/metrics.h"
+
+namespace holdfast::agent {
+
+/// Turns the kernel's flow events into what people see: names the process, container and pod, and
+/// tells the admission which processes live where. On the control thread.
+class FlowPump {
+ public:
+  FlowPump(kernel::Interceptor& interceptor, AdmissionControl& admission,
+           const identity::PodDirectory& pods, telemetry::Metrics& metrics,
+           telemetry::Broadcast& trace);
+
+  /// Waits for events and delivers them until cancelled.
+  Task<> run(Executor executor);
+  /// Brings the totals that the kernel keeps into the metrics; before each scrape.
+  void mirror();
+
+ private:
+  static constexpr std::size_t kMaxOpen = 16384;
+
+  void take(const kernel::FlowEvent& event);
+  telemetry::FlowEvent describe(const kernel::FlowEvent& event,
+                                const identity::Process& process) const;
+
+  kernel::Interceptor& interceptor_;
+  AdmissionControl& admission_;
+  const identity::PodDirectory& pods_;
+  telemetry::Metrics& metrics_;
+  telemetry::Broadcast& trace_;
+  std::map<kernel::ConnectionId, identity::Process>
+      open_;  ///< read at connect: it may be gone later
+  std::int64_t direct_open_ = 0;
+};
+
+}  // namespace holdfast::agent

@@ -1,0 +1,57 @@
+#include <algorithm>
+
+#include "cache/shelf.h"
+
+namespace holdfast::cache {
+
+bool Shelf::make_room() {
+  const auto over = [&] { return totals_.live > static_cast<std::int64_t>(budget_); };
+  if (!over()) return true;
+  // What is discarded already counts until it is swept.
+  const auto sweep_all = [&] {
+    while (sweep(512))
+      if (!commit(false)) return false;
+    return commit(false);
+  };
+  if (!sweep_all()) return false;
+  if (!over()) return true;
+  std::vector<Unit> units;
+  index_.each([&](const Id& id, const std::shared_ptr<const GroupState>& group) {
+    units.push_back({id, std::nullopt, group->record.node_component, group->loose->used_ms});
+    for (const auto& state : group->collections)
+      units.push_back({id, state->meta.id, state->meta.node_component, state->usage->used_ms});
+  });
+  std::sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) {
+    return std::tie(a.node_component, a.used_ms) < std::tie(b.node_component, b.used_ms);
+  });
+  for (const auto& unit : units) {
+    if (!over()) break;
+    const auto before = totals_.live;
+    if (unit.collection) {
+      drop_collection(unit.group, *unit.collection);
+    } else {
+      drop_loose(unit.group);
+    }
+    if (!commit(false) || !sweep_all()) return false;
+    if (totals_.live < before) ++counters_.evictions;
+  }
+  return !over();
+}
+
+void Shelf::save_usage() {
+  std::vector<std::pair<Id, Id>> collections;
+  std::vector<Id> groups;
+  index_.each([&](const Id& id, const std::shared_ptr<const GroupState>& group) {
+    if (group->loose->used_ms != group->record.used_ms) groups.push_back(id);
+    for (const auto& state : group->collections)
+      if (state->usage->used_ms != state->meta.used_ms)
+        collections.emplace_back(id, state->meta.id);
+  });
+  for (const auto& id : groups) stage(id).record_changed = true;
+  for (const auto& [group, id] : collections) {
+    const std::int64_t used = find_collection(group, id)->usage->used_ms;
+    edit_collection(group, id).used_ms = used;
+  }
+}
+
+}  // namespace holdfast::cache

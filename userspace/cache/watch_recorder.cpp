@@ -1,0 +1,145 @@
+#include <atomic>
+#include <utility>
+
+#include "cache/engine.h"
+
+namespace holdfast::cache {
+namespace {
+
+constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
+
+/// The writer thread's half of a watch.
+class WatchRecording {
+ public:
+  WatchRecording(Archive& archive, Query query, kube::ResourceVersion from, bool initial_events,
+                 RecordOptions options)
+      : archive_{archive},
+        query_{std::move(query)},
+        options_{options},
+        // A watch from "the most recent" begins with synthetic ADDED events, in no order: where it
+        // stands is known with its first bookmark.
+        position_{from == 0 || initial_events ? kUnknown : from},
+        initial_{initial_events} {}
+
+  void begin() {
+    archive_.follow(query_);
+    if (initial_) assembly_ = archive_.begin(query_, options_);
+  }
+  void end() {
+    if (assembly_) archive_.abandon(*assembly_);
+    assembly_.reset();
+    archive_.unfollow(query_);
+  }
+  bool event(const kube::WatchEvent& event) {
+    if (!initial_) return archive_.apply(query_, options_, event, position_);
+    switch (event.type) {
+      case kube::EventType::kAdded:
+      case kube::EventType::kModified:
+        type_ = event.object.type;
+        return archive_.add(*assembly_, event.object);
+      case kube::EventType::kDeleted:
+        return archive_.remove(*assembly_, event.object);
+      case kube::EventType::kError:
+        return false;
+      case kube::EventType::kBookmark:
+        break;
+    }
+    if (!event.initial_events_end) return true;
+    initial_ = false;
+    if (type_.kind.empty()) type_ = event.object.type;
+    const auto assembly = std::exchange(assembly_, nullptr);
+    position_ = event.object.meta.resource_version;
+    // The server names a list's kind so for every built-in type, and for custom ones by default.
+    assembly->draft.list.type = {type_.api_version, type_.kind + "List"};
+    return archive_.close(*assembly, position_);
+  }
+  /// An event did not get into the queue. The lists say so; from the next bookmark on this watch
+  /// may follow a list that is learned anew.
+  void lost() {
+    archive_.lost_events(query_);
+    if (assembly_) archive_.abandon(*assembly_);
+    position_ = kUnknown;
+  }
+
+  std::atomic<bool> loss_queued{false};
+
+ private:
+  Archive& archive_;
+  const Query query_;
+  const RecordOptions options_;
+  kube::ResourceVersion position_;
+  bool initial_;
+  kube::TypeMeta type_;
+  std::shared_ptr<Assembly> assembly_;
+};
+
+/// The I/O thread's half.
+class QueueingWatchRecorder final : public WatchRecorder {
+ public:
+  QueueingWatchRecorder(const std::shared_ptr<Engine>& engine,
+                        std::shared_ptr<WatchRecording> recording, const Query& query,
+                        RecordOptions options)
+      : engine_{engine},
+        recording_{std::move(recording)},
+        group_{engine->group(query)},
+        sync_{options.durability == Durability::kWriteThrough} {
+    engine->writer->post({.run = [recording = recording_] {
+      recording->begin();
+      return true;
+    }});
+  }
+
+  ~QueueingWatchRecorder() override {
+    if (const auto engine = engine_.lock())
+      engine->writer->post({.run = [recording = recording_] {
+        recording->end();
+        return true;
+      }});
+  }
+
+  void event(const kube::WatchEvent& event, std::function<void(bool)> on_done) override {
+    const auto engine = engine_.lock();
+    if (!engine) {
+      if (on_done) on_done(false);
+      return;
+    }
+    auto kept = event;
+    kept.frame = {};  // would hold the transport's block
+    const auto cost = event.object.body.size() + sizeof(event);
+    auto run = [recording = recording_, kept = std::move(kept)] { return recording->event(kept); };
+    if (engine->writer->post(
+            {.run = std::move(run), .cost = cost, .sync = sync_, .done = on_done, .group = group_}))
+      return;
+    ++engine->counters.dropped;
+    // One that waits says it for all that are lost meanwhile.
+    if (recording_->loss_queued.exchange(true) && !on_done) return;
+    auto lost = [recording = recording_] {
+      recording->loss_queued = false;
+      recording->lost();
+      return false;
+    };
+    engine->writer->post({.run = std::move(lost),
+                          .cost = 0,
+                          .sync = true,
+                          .done = std::move(on_done),
+                          .group = group_});
+  }
+
+ private:
+  std::weak_ptr<Engine> engine_;  // a recorder may outlive the store
+  std::shared_ptr<WatchRecording> recording_;
+  const Id group_;
+  const bool sync_;
+};
+
+}  // namespace
+
+std::unique_ptr<WatchRecorder> make_watch_recorder(const std::shared_ptr<Engine>& engine,
+                                                   Query query, kube::ResourceVersion from,
+                                                   bool initial_events, RecordOptions options) {
+  auto recording =
+      std::make_shared<WatchRecording>(*engine->archive, query, from, initial_events, options);
+  return std::make_unique<QueueingWatchRecorder>(engine, std::move(recording), query, options);
+}
+
+}  // namespace holdfast::cache

@@ -1,0 +1,12 @@
+#include <csignal>
+#include <iostream>
+
+#include "holdfast/agent/agent.h"
+#include "holdfast/cli/cli.h"
+
+int main(int argc, char** argv) {
+  // `holdfast trace | head` ends by a failed write, and a client that leaves is no reason to die.
+  std::signal(SIGPIPE, SIG_IGN);
+  return holdfast::cli::run(
+      argc, argv, {.out = std::cout, .err = std::cerr, .run_agent = holdfast::agent::run});
+}

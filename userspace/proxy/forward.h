@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "holdfast/base/task.h"
+#include "request/context.h"
+#include "request/request.h"
+
+namespace holdfast::proxy {
+
+/// Passes a request on and its answer back, both streaming, each at its reader's pace. What a write
+/// changed follows in what its principal is served from the cache.
+Task<> forward(request::ThreadContext& thread, std::shared_ptr<request::Request> request);
+
+}  // namespace holdfast::proxy

@@ -1,0 +1,43 @@
+#include "read/attempt.h"
+
+namespace holdfast::read {
+
+std::shared_ptr<Attempt> Attempt::start(request::ThreadContext& thread,
+                                        std::shared_ptr<request::Request> request,
+                                        http::RequestHead head) {
+  auto attempt = std::make_shared<Attempt>(thread.executor);
+  thread.nursery.spawn("upstream read", run(thread, std::move(request), std::move(head), attempt));
+  return attempt;
+}
+
+Task<> Attempt::run(request::ThreadContext& thread, std::shared_ptr<request::Request> request,
+                    http::RequestHead head, std::shared_ptr<Attempt> attempt) {
+  // A connection that the server closed just as we used it says nothing about the link: a read is
+  // asked once more, as Go's HTTP client does.
+  std::optional<Result<http::ResponseHead>> outcome;
+  for (int tries = 0; tries < 2; ++tries) {
+    auto stream =
+        co_await thread.pool.open(request->client->identity, head, true, request->client->sticky);
+    if (attempt->abandoned_) co_return;
+    if (!stream) {
+      outcome = stream.error();
+      break;
+    }
+    attempt->stream = std::move(*stream);
+    auto response = co_await attempt->stream->response();
+    if (attempt->abandoned_) co_return;
+    outcome = std::move(response);
+    if (*outcome || thread.services.link.state() == upstream::Link::kOffline) break;
+  }
+  if (!*outcome) attempt->stream.reset();
+  // Only now: whoever looks must not take a first try that failed for the outcome.
+  attempt->head = std::move(outcome);
+  attempt->changed.notify_all();
+}
+
+void Attempt::abandon() {
+  abandoned_ = true;
+  if (stream) stream->cancel();
+}
+
+}  // namespace holdfast::read

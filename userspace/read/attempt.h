@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "holdfast/base/event.h"
+#include "holdfast/http/client.h"
+#include "request/context.h"
+#include "request/request.h"
+
+namespace holdfast::read {
+
+/// A request on its way upstream, while somebody decides how long to wait for it.
+class Attempt {
+ public:
+  /// Sends the request (which has no body) with this target; runs in the thread's nursery.
+  static std::shared_ptr<Attempt> start(request::ThreadContext& thread,
+                                        std::shared_ptr<request::Request> request,
+                                        http::RequestHead head);
+
+  explicit Attempt(Executor executor) : changed{executor} {}
+
+  Event changed;  ///< notified when `head` is there
+  std::optional<Result<http::ResponseHead>> head;
+  std::unique_ptr<http::ClientStream> stream;  ///< set when `head` has a value
+
+  /// Nobody waits any more: ends it wherever it is.
+  void abandon();
+
+ private:
+  static Task<> run(request::ThreadContext& thread, std::shared_ptr<request::Request> request,
+                    http::RequestHead head, std::shared_ptr<Attempt> attempt);
+  bool abandoned_ = false;
+};
+
+/// Abandons an attempt when the one who waits for it is cancelled or done.
+class AttemptGuard {
+ public:
+  explicit AttemptGuard(std::shared_ptr<Attempt> attempt) : attempt_{std::move(attempt)} {}
+  AttemptGuard(const AttemptGuard&) = delete;
+  AttemptGuard& operator=(const AttemptGuard&) = delete;
+  ~AttemptGuard() { attempt_->abandon(); }
+
+ private:
+  std::shared_ptr<Attempt> attempt_;
+};
+
+}  // namespace holdfast::read

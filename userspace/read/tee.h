@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "holdfast/base/task.h"
+#include "holdfast/cache/store.h"
+#include "holdfast/http/message.h"
+#include "read/inflate.h"
+#include "request/context.h"
+#include "request/request.h"
+
+namespace holdfast::read {
+
+/// How the answer to a read is kept.
+enum class Keep : std::uint8_t {
+  kNothing,
+  kObject,    ///< a GET of a resource
+  kList,      ///< items as bodies of their own
+  kDocument,  ///< the bytes as they are: discovery, OpenAPI, Tables
+};
+Keep keep_of(const request::Request& request);
+
+/// Names a document among those of one principal: what was asked, and in which forms.
+std::string document_key(const request::Request& request);
+
+/// Copies a 200's body into the cache while it streams to the client. Never delays the client,
+/// except where a kubelet acts on the answer (RecordOptions::durability).
+class Tee {
+ public:
+  /// Null when this answer is not one to remember.
+  static std::unique_ptr<Tee> create(request::ThreadContext& thread,
+                                     const request::Request& request,
+                                     const http::ResponseHead& head);
+  Tee(const Tee&) = delete;
+  Tee& operator=(const Tee&) = delete;
+  ~Tee();
+  void feed(const Slice& bytes);
+  /// The body ended in order. Returns at once, or when it is on disk if the request wants that.
+  Task<> finish();
+
+ private:
+  static constexpr std::size_t kMaxDocument = 32 * 1024 * 1024;  ///< bytes; larger: not kept
+
+  void take(Slice plain);
+  bool reserve(std::size_t size);
+
+  cache::Store* store_ = nullptr;
+  Executor executor_;
+  std::unique_ptr<cache::Recorder> recorder_;  // kObject, kList
+  std::optional<cache::Document> document_;    // kDocument
+  std::string document_body_, document_key_;
+  identity::PrincipalId principal_;
+  cache::RecordOptions options_;
+  std::unique_ptr<Inflater> inflater_;
+  std::size_t reserved_ = 0;  ///< bytes of the process's budget for documents in flight
+  bool failed_ = false;
+
+  explicit Tee(Executor executor) : executor_{executor} {}
+};
+
+}  // namespace holdfast::read

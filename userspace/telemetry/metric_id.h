@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+
+namespace holdfast::telemetry {
+
+/// Index into the catalogue, and the order of /metrics.
+enum class MetricId : std::size_t {
+  kBuildInfo,
+  kNodeInfo,
+  kLinkUp,
+  kLinkTransitions,
+  kLinkLastOnline,
+  kConnections,
+  kConnectionsOpen,
+  kHeartbeatAge,
+  kFlowEventsLost,
+  kCircuitsOpen,
+  kRequests,
+  kRequestDuration,
+  kCacheReads,
+  kCacheBytes,
+  kCacheBudget,
+  kCacheObjects,
+  kCacheCollections,
+  kCacheEvictions,
+  kCacheWriteQueue,
+  kWatchesOpen,
+  kWatchResumes,
+  kLeaseRequests,
+  kLeaseForeignWrites,
+  kUpstreamBytes,
+  kUpstreamRequests,
+  kProcessCpu,
+  kProcessResident,
+  kProcessVirtual,
+  kProcessOpenFds,
+  kProcessMaxFds,
+  kProcessThreads,
+  kProcessStart,
+};
+inline constexpr std::size_t kMetrics = 32;
+
+}  // namespace holdfast::telemetry

@@ -1,0 +1,26 @@
+#include "upstream/group.h"
+
+namespace holdfast::upstream {
+namespace {
+
+/// One request each: watches alone are dozens.
+constexpr std::size_t kMostHttp1 = 256;
+
+}  // namespace
+
+ConnectionPtr Group::pick() const {
+  ConnectionPtr best;
+  for (const auto& connection : connections) {
+    if (connection->closed_by_us || connection->doubtful || !connection->http->usable()) continue;
+    if (!best || connection->http->active() < best->http->active()) best = connection;
+  }
+  return best;
+}
+
+bool Group::wants_dial(const http::ClientLimits& limits, std::size_t most) const {
+  const std::size_t each = http1 ? 1 : limits.max_streams;
+  if (connections.size() + dialing >= (http1 ? kMostHttp1 : most)) return false;
+  return waiting > dialing * each;
+}
+
+}  // namespace holdfast::upstream

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <vector>
+
+#include "holdfast/upstream/link_monitor.h"
+
+namespace holdfast::upstream {
+
+/// The rules of the link state, without threads: what happened goes in with its time, a transition
+/// comes out when there is one.
+class LinkMachine {
+ public:
+  using Time = SteadyClock::time_point;
+  using WallTime = std::chrono::system_clock::time_point;
+
+  LinkMachine(LinkOptions options, Time now);
+
+  std::optional<LinkTransition> progress(std::size_t server, Time at, WallTime wall,
+                                         LinkCause cause);
+  std::optional<LinkTransition> connect_failed(std::size_t server, ConnectFailure failure,
+                                               Time now);
+  std::optional<LinkTransition> ping_failed(std::size_t server, Time now);
+  std::optional<LinkTransition> patience_expired(Time now);
+  std::optional<LinkTransition> tick(Time now);
+  void measured(std::chrono::nanoseconds round_trip);
+  void set_servers(std::size_t count);
+
+  [[nodiscard]] const LinkSnapshot& snapshot() const { return snapshot_; }
+
+ private:
+  struct Server {
+    std::optional<ConnectFailure> failure;  ///< since its last byte
+    std::optional<Time> last_byte;
+  };
+
+  std::optional<LinkTransition> failed(std::size_t server, ConnectFailure failure, LinkCause cause,
+                                       Time now);
+  std::optional<LinkTransition> enter(Link to, LinkCause cause, Time now);
+
+  const LinkOptions options_;
+  std::vector<Server> servers_;
+  LinkSnapshot snapshot_;
+  Time since_;  ///< of the present state
+};
+
+}  // namespace holdfast::upstream

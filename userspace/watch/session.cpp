@@ -1,0 +1,436 @@
+#include "watch/session.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "read/offline_answer.h"
+#include "read/read.h"
+#include "read/refusal.h"
+#include "read/version_rules.h"
+#include "request/query_string.h"
+#include "watch/watch.h"
+
+namespace holdfast::watch {
+
+using namespace std::chrono_literals;
+using request::Request;
+using request::ThreadContext;
+using telemetry::Source;
+using telemetry::WatchState;
+
+namespace {
+
+constexpr auto kReviewLimit = 2s;
+constexpr auto kHeldAtMost = 1h;  // without timeoutSeconds the API server ends a watch by then, too
+constexpr std::size_t kBatch = 64 * 1024;         // bytes per write of synthetic events
+constexpr std::size_t kMaxRefusal = 1024 * 1024;  // bytes of a refusal's body
+
+bool retry_later(unsigned status) {
+  return status == 429 || status >= 500;
+}
+
+// The Accept header that gets exactly this representation again.
+std::string accept_exactly(const kube::Representation& representation) {
+  std::string accept = representation.encoding == kube::Encoding::kProtobuf
+                           ? "application/vnd.kubernetes.protobuf;stream=watch"
+                           : "application/json;stream=watch";
+  if (representation.transform == kube::Transform::kPartialObjectMetadata) {
+    accept += ";as=PartialObjectMetadata;g=meta.k8s.io;v=" + representation.transform_version;
+  }
+  return accept;
+}
+
+}  // namespace
+
+struct Session::Durable {
+  explicit Durable(Executor executor) : event{executor} {}
+  Event event;
+  std::uint64_t queued = 0, written = 0;
+};
+
+Session::Session(ThreadContext& thread, std::shared_ptr<Request> request)
+    : thread_{thread},
+      request_{std::move(request)},
+      initial_events_{request_->attributes.options.send_initial_events},
+      wants_bookmarks_{request_->attributes.options.allow_watch_bookmarks},
+      initial_done_{!from_the_start()} {
+  const auto& options = request_->attributes.options;
+  if (options.timeout_seconds) {
+    deadline_ = request_->started + std::chrono::seconds{*options.timeout_seconds};
+  }
+  if (!initial_events_) kube::parse_resource_version(options.resource_version, delivered_);
+  if (request_->record.durability == cache::Durability::kWriteThrough) {
+    durable_ = std::make_shared<Durable>(thread_.executor);
+  }
+}
+
+Session::~Session() {
+  set_state(std::nullopt);
+}
+
+void Session::set_state(std::optional<WatchState> state) {
+  if (state == state_) return;
+  if (state_) thread_.services.metrics.watch_closed(*state_);
+  if (state) thread_.services.metrics.watch_opened(*state);
+  state_ = state;
+}
+
+bool Session::from_the_start() const {
+  const auto& version = request_->attributes.options.resource_version;
+  return initial_events_ || version.empty() || version == "0";
+}
+
+std::optional<std::uint32_t> Session::seconds_left() const {
+  if (!deadline_) return std::nullopt;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(*deadline_ - SteadyClock::now());
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(left.count(), 0));
+}
+
+Task<> Session::run() {
+  while (true) {
+    if (seconds_left() == 0u && request_->reply.started()) {
+      co_await end();
+      co_return;
+    }
+    if (thread_.services.link.state() != upstream::Link::kOffline) {
+      if (!request_->client->may_forward) {
+        request_->client->close();
+        co_return;
+      }
+      if (co_await follow() == Outcome::kEnded) co_return;
+    }
+    // g++ 12 miscompiles a co_await behind && (as it does inside ?:): one condition at a time.
+    if (!request_->reply.started()) {
+      const bool begun = co_await begin_offline();
+      if (!begun) co_return;
+    }
+    set_state(WatchState::kHeld);
+    co_await wait_for_link();
+  }
+}
+
+http::RequestHead Session::upstream_head() const {
+  auto head = request::upstream_head(request_->head());
+  // Events are cut into frames on their way, so that a broken stream never ends within one.
+  head.headers.remove("accept-encoding");
+  if (!request_->reply.started()) {
+    head.target = request::rewrite_query(head.target, {{"allowWatchBookmarks", "true"}});
+    head.headers.set("accept", kube::restrict_accept(head.headers.joined("accept")));
+    return head;
+  }
+  const auto left = seconds_left();
+  head.target = request::rewrite_query(
+      head.target,
+      {{"allowWatchBookmarks", "true"},
+       {"resourceVersion", std::to_string(delivered_)},
+       {"resourceVersionMatch", ""},
+       {"sendInitialEvents", ""},
+       {"timeoutSeconds", left ? std::to_string(std::max(*left, 1u)) : std::string{}}});
+  head.headers.set("accept", accept_exactly(representation_));
+  return head;
+}
+
+Task<Session::Outcome> Session::follow() {
+  thread_.principals.start(*request_);
+  const auto attempt = read::Attempt::start(thread_, request_, upstream_head());
+  const read::AttemptGuard guard{attempt};
+  while (!attempt->head) {
+    if (co_await attempt->changed.wait_for(read::patience(thread_))) continue;
+    if (attempt->head) break;
+    thread_.services.link.patience_expired();
+    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
+    // A client that waits for its first byte may begin with what the cache has.
+    if (!request_->reply.started() && find_base()) co_return Outcome::kCut;
+  }
+  if (!*attempt->head) {
+    ++failures_;
+    co_return Outcome::kCut;
+  }
+  const unsigned status = (*attempt->head)->status;
+  read::note_status(thread_, *request_, status);
+  if (status != 200) co_return co_await answer_refusal(attempt);
+  co_return co_await pass_events(attempt);
+}
+
+// The API server said something else than 200, to a client that may have had a 200 long ago.
+Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> attempt) {
+  auto head = std::move(**attempt->head);
+  const unsigned status = head.status;
+  const bool begun = request_->reply.started();
+  ++failures_;
+  if (begun && retry_later(status)) co_return Outcome::kCut;
+  std::string body;
+  while (true) {
+    auto piece = co_await attempt->stream->read();
+    if (!piece) co_return Outcome::kCut;
+    if (piece->empty()) break;
+    if (body.size() + piece->size() <= kMaxRefusal) body += piece->view();
+  }
+  if (read::is_refusal(status)) {
+    if (!request_->principal && status != 401) {
+      request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
+    }
+    read::forget_refused(thread_, *request_, status, head.headers.get("content-type"), body);
+  }
+  if (!begun) {
+    if (!co_await request_->reply.head(std::move(head), body.empty(), Source::kUpstream)) {
+      co_return Outcome::kEnded;
+    }
+    if (!body.empty()) co_await request_->reply.write(Slice::own(std::move(body)), true);
+    co_return Outcome::kEnded;
+  }
+  // An expired token: a clean end makes the client come back with a fresh one.
+  if (status == 401) {
+    co_await end();
+    co_return Outcome::kEnded;
+  }
+  const auto refusal = kube::parse_object(representation_.encoding, Slice::own(std::move(body)));
+  auto frame = refusal ? kube::render_event(representation_.encoding, kube::EventType::kError,
+                                            refusal->type, refusal->body.view())
+                       : kube::render_error_event(representation_.encoding,
+                                                  {.code = status, .message = "watch refused"});
+  co_await request_->reply.write(Slice::own(std::move(frame)), true);
+  co_return Outcome::kEnded;
+}
+
+Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attempt) {
+  auto head = std::move(**attempt->head);
+  bool stream = false;
+  kube::Encoding encoding{};
+  if (!kube::parse_content_type(head.headers.get("content-type"), encoding, stream) ||
+      head.headers.has("content-encoding")) {
+    spdlog::warn("a watch was answered with content type \"{}\", which can't be kept alive",
+                 head.headers.get("content-type"));
+    request_->reply.abort();
+    co_return Outcome::kEnded;
+  }
+  const bool resumed = request_->reply.started();
+  if (!resumed) {
+    representation_ = request_->accept.front().representation;
+    representation_.encoding = encoding;
+    request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
+    if (!co_await request_->reply.head(std::move(head), false, Source::kUpstream)) {
+      co_return Outcome::kEnded;
+    }
+  } else if (encoding != representation_.encoding) {
+    co_await end();
+    co_return Outcome::kEnded;
+  } else {
+    thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kResume);
+  }
+  if (!recorder_) begin_recording();
+  set_state(WatchState::kLive);
+
+  const auto decoder = kube::WatchDecoder::create(encoding);
+  while (true) {
+    auto piece = co_await attempt->stream->read();
+    if (!piece) break;
+    if (piece->empty()) {
+      // The API server ended the watch in order; the client opens the next one itself.
+      if (decoder->pending() > 0) break;
+      co_await end();
+      co_return Outcome::kEnded;
+    }
+    failures_ = 0;
+    decoder->feed(piece->view());
+    std::string batch;
+    bool last = false;
+    kube::WatchEvent event;
+    while (!last) {
+      const auto more = decoder->next(event);
+      if (!more) {
+        spdlog::warn("a watch of {} was ended: {}", request_->attributes.gvr.resource,
+                     more.error().to_string());
+        request_->reply.abort();
+        co_return Outcome::kEnded;
+      }
+      if (!*more) break;
+      last = !take(event, batch);
+    }
+    co_await until_durable();
+    if (!co_await deliver(std::move(batch))) co_return Outcome::kEnded;
+    if (last) {
+      co_await end();
+      co_return Outcome::kEnded;
+    }
+  }
+  // Initial events have no order to resume from: the client begins anew, and is answered from the
+  // cache if the link stays away.
+  if (!initial_done_ || delivered_ == 0) {
+    request_->reply.abort();
+    co_return Outcome::kEnded;
+  }
+  co_return Outcome::kCut;
+}
+
+bool Session::take(kube::WatchEvent& event, std::string& batch) {
+  if (event.type == kube::EventType::kError) {
+    batch += event.frame.view();
+    return false;
+  }
+  if (recorder_) {
+    std::function<void(bool)> on_done;
+    if (durable_) {
+      ++durable_->queued;
+      on_done = [durable = durable_, executor = thread_.executor](bool) {
+        boost::asio::post(executor, [durable] {
+          ++durable->written;
+          durable->event.notify_all();
+        });
+      };
+    }
+    recorder_->event(event, std::move(on_done));
+  }
+  // Without that mark, the first event that is not of the initial state tells.
+  if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {
+    initial_done_ = true;
+  }
+  if (initial_done_) delivered_ = std::max(delivered_, event.object.meta.resource_version);
+  const bool shown = event.type != kube::EventType::kBookmark || wants_bookmarks_;
+  if (shown) batch += event.frame.view();
+  return true;
+}
+
+// What a kubelet acts on reaches it after it is on disk: a crash in between must not make it
+// forget a pod that it started, nor start one that it never saw.
+Task<> Session::until_durable() {
+  if (!durable_) co_return;
+  while (durable_->written < durable_->queued) co_await durable_->event.wait();
+}
+
+Task<bool> Session::deliver(std::string batch) {
+  if (batch.empty()) co_return true;
+  const auto sent = co_await request_->reply.write(Slice::own(std::move(batch)), false);
+  co_return sent.has_value();
+}
+
+void Session::begin_recording() {
+  if (!request_->principal) return;
+  // Without an end marker nobody can tell when the state that "" and "0" begin with is complete.
+  if (from_the_start() && !initial_events_ && delivered_ == 0) return;
+  auto query = request::query_of(*request_, *request_->principal, representation_);
+  if (!query) return;
+  recorder_ = thread_.services.store.record_watch(
+      std::move(*query), delivered_, initial_events_ && !initial_done_, request_->record);
+}
+
+std::unique_ptr<cache::ListSnapshot> Session::find_base() {
+  if (!request_->principal) {
+    auto who = read::offline_principal(thread_, *request_);
+    if (auto* principal = std::get_if<identity::Principal>(&who)) {
+      request_->principal = std::move(*principal);
+    }
+  }
+  if (!request_->principal) return nullptr;
+  auto query = request::query_of(*request_, *request_->principal, {});
+  if (!query) return nullptr;
+  return thread_.services.store.list(std::move(*query), request::representations(*request_), 0)
+      .snapshot;
+}
+
+// A watch that goes on from a resourceVersion asks for nothing older; one that begins with the
+// state is judged as a list of it would be.
+std::optional<kube::Status> Session::judge_age(kube::ResourceVersion have) const {
+  const auto demand = read::version_demand(request_->attributes);
+  const bool invalid = demand.kind == read::VersionDemand::Kind::kInvalid;
+  if (!from_the_start() && !invalid) return std::nullopt;
+  const auto verdict = read::judge_version(
+      demand, have, thread_.config->cache.consistent_reads == config::ConsistentReads::kServe);
+  if (verdict == read::VersionVerdict::kServe) return std::nullopt;
+  return read::version_status(verdict, demand, have, thread_);
+}
+
+Task<bool> Session::begin_offline() {
+  auto base = find_base();
+  auto& reply = request_->reply;
+  if (!request_->principal) {
+    auto who = read::offline_principal(thread_, *request_);
+    thread_.services.metrics.cache_read(telemetry::CacheResult::kDenied);
+    if (auto* status = std::get_if<kube::Status>(&who)) {
+      co_await reply.status(request_->error_encoding(), std::move(*status), Source::kLocal);
+    }
+    co_return false;
+  }
+  if (!base) {
+    thread_.services.metrics.cache_read(telemetry::CacheResult::kMiss);
+    co_await reply.status(request_->error_encoding(), read::never_shown(thread_, *request_),
+                          Source::kLocal);
+    co_return false;
+  }
+  if (auto refusal = judge_age(base->resource_version())) {
+    co_await reply.status(request_->error_encoding(), std::move(*refusal), Source::kLocal);
+    co_return false;
+  }
+  thread_.services.metrics.cache_read(base->derived() ? telemetry::CacheResult::kDerived
+                                                      : telemetry::CacheResult::kHit);
+  // The base came in the first accepted representation of its encoding.
+  for (const auto& candidate : request::representations(*request_)) {
+    if (candidate.encoding != base->encoding()) continue;
+    representation_ = candidate;
+    break;
+  }
+  http::ResponseHead head{.status = 200};
+  head.headers.add("content-type", kube::content_type(representation_.encoding, true));
+  head.headers.add("cache-control", "no-cache, private");
+  if (!co_await reply.head(std::move(head), false, Source::kCache)) co_return false;
+  if (!from_the_start()) co_return true;  // held at the client's own resourceVersion
+  co_return co_await send_snapshot(std::move(base));
+}
+
+Task<bool> Session::send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot) {
+  const auto version = snapshot->resource_version();
+  const auto kind = snapshot->object_type();
+  std::string batch;
+  while (true) {
+    kube::Object object;
+    const auto more = snapshot->next(object);
+    if (!more) {
+      spdlog::error("a cached list was dropped: {}", more.error().to_string());
+      request_->reply.abort();
+      co_return false;
+    }
+    if (!*more) break;
+    const auto& type = object.type.kind.empty() ? kind : object.type;
+    batch += kube::render_event(representation_.encoding, kube::EventType::kAdded, type,
+                                object.body.view());
+    if (batch.size() < kBatch) continue;
+    const bool delivered = co_await deliver(std::exchange(batch, {}));
+    if (!delivered) co_return false;
+  }
+  if (initial_events_) {
+    batch += kube::render_bookmark(representation_.encoding, kind, version, true);
+  }
+  delivered_ = version;
+  initial_done_ = true;
+  co_return co_await deliver(std::move(batch));
+}
+
+Task<> Session::wait_for_link() {
+  // A stream that broke while the link is up is opened again soon, but not in a busy loop.
+  const auto pause = std::min<SteadyClock::duration>(100ms * (1u << std::min(failures_, 6u)), 5s);
+  const auto limit = deadline_.value_or(request_->started + SteadyClock::duration{kHeldAtMost});
+  if (!deadline_ && SteadyClock::now() >= limit) deadline_ = limit;
+  co_await thread_.link_changed.wait_for(
+      std::min(pause, std::max<SteadyClock::duration>(limit - SteadyClock::now(), 1ms)));
+  while (thread_.services.link.state() == upstream::Link::kOffline) {
+    const auto left = limit - SteadyClock::now();
+    if (left <= left.zero()) {
+      deadline_ = limit;
+      co_return;
+    }
+    co_await thread_.link_changed.wait_for(left);
+  }
+}
+
+Task<> Session::end() {
+  co_await request_->reply.write({}, true);
+}
+
+Task<> serve_watch(ThreadContext& thread, std::shared_ptr<Request> request) {
+  Session session{thread, std::move(request)};
+  co_await session.run();
+}
+
+}  // namespace holdfast::watch

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "holdfast/base/task.h"
+#include "holdfast/cache/store.h"
+#include "holdfast/kube/watch_event.h"
+#include "read/attempt.h"
+#include "request/context.h"
+#include "request/request.h"
+
+namespace holdfast::watch {
+
+/// One client's watch, from its request to its end, across any number of upstream streams.
+/// Invariant: the resourceVersion of a delivered event never exceeds what has been delivered in
+/// full, because reflectors resume from it (client-go tools/cache/reflector.go).
+class Session {
+ public:
+  Session(request::ThreadContext& thread, std::shared_ptr<request::Request> request);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  Task<> run();
+
+ private:
+  enum class Outcome : std::uint8_t {
+    kEnded,  ///< the client has its last byte, or is gone
+    kCut,    ///< the upstream stream broke, or never came to be
+  };
+  /// One upstream stream, from its request to its end.
+  Task<Outcome> follow();
+  Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
+  Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
+  /// Takes one event into account; false when it ends the watch.
+  bool take(kube::WatchEvent& event, std::string& batch);
+  Task<bool> deliver(std::string batch);
+  Task<> until_durable();
+
+  /// Begins the answer from the cache; false when there is none (then a Status was sent).
+  Task<bool> begin_offline();
+  Task<bool> send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot);
+  [[nodiscard]] std::unique_ptr<cache::ListSnapshot> find_base();
+  [[nodiscard]] std::optional<kube::Status> judge_age(kube::ResourceVersion have) const;
+  Task<> wait_for_link();
+  Task<> end();
+
+  void begin_recording();
+  [[nodiscard]] http::RequestHead upstream_head() const;
+  [[nodiscard]] bool from_the_start() const;
+  [[nodiscard]] std::optional<std::uint32_t> seconds_left() const;
+  void set_state(std::optional<telemetry::WatchState> state);
+
+  request::ThreadContext& thread_;
+  std::shared_ptr<request::Request> request_;
+  const bool initial_events_;                        // the client asked for a WatchList
+  const bool wants_bookmarks_;                       // and is shown them
+  std::optional<SteadyClock::time_point> deadline_;  // timeoutSeconds
+
+  kube::Representation representation_;  // of what is delivered, once the head is sent
+  kube::ResourceVersion delivered_ = 0;  // resume here; 0: nothing delivered in full
+  bool initial_done_;                    // all initial events were delivered
+  std::unique_ptr<cache::WatchRecorder> recorder_;
+  std::optional<telemetry::WatchState> state_;
+  unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
+
+  struct Durable;  // counts events on their way to disk
+  std::shared_ptr<Durable> durable_;
+};
+
+}  // namespace holdfast::watch

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+
+#include "holdfast/base/task.h"
+#include "request/context.h"
+#include "request/request.h"
+
+namespace holdfast::watch {
+
+/// Answers a WATCH (WatchList too): passes the API server's events on, remembers them, and keeps
+/// the client's stream open while the link is down, to go on from the last delivered
+/// resourceVersion when it is back. A watch that is opened offline begins with what this principal
+/// was shown.
+///
+/// Not for Tables, whose rows can't be resumed: those are forwarded as they are.
+Task<> serve_watch(request::ThreadContext& thread, std::shared_ptr<request::Request> request);
+
+}  // namespace holdfast::watch
