@@ -110,6 +110,11 @@ class TcpSocket final : public TcpTransport, public std::enable_shared_from_this
     socket_.close(ignored);
   }
 
+  void discard_on_close() override {
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+
   Executor executor() override { return socket_.get_executor(); }
 
   Task<Result<Slice>> peek(std::size_t minimum, std::chrono::milliseconds timeout) override {

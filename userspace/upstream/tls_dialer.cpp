@@ -106,6 +106,8 @@ class TlsDialer final : public Dialer {
         last = describe(socket.error(), server);
         continue;
       }
+      // A tunnel's last bytes are its client's; a request that is given up is not to arrive later.
+      if (protocol == Protocol::kAny) (*socket)->discard_on_close();
       // It answered: what goes wrong from here on is not another address's to mend.
       co_return co_await secure(std::move(server), std::move(identity), protocol,
                                 std::move(*socket), until);

@@ -22,6 +22,10 @@ class TcpTransport : public Transport {
   /// Bytes at the front of the stream that will be read again: at least `minimum` unless the peer
   /// ended (then what there is) or `timeout` passed (kTimeout).
   virtual Task<Result<Slice>> peek(std::size_t minimum, std::chrono::milliseconds timeout) = 0;
+  /// From now on, closing throws away what the peer has not acknowledged (SO_LINGER of 0). Else the
+  /// kernel goes on sending it: a write that was given up would be carried out minutes later, when
+  /// the link is back.
+  virtual void discard_on_close() = 0;
   [[nodiscard]] virtual Endpoint peer() const = 0;
   [[nodiscard]] virtual Endpoint local() const = 0;
 };
