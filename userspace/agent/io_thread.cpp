@@ -7,6 +7,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 
+#include "lease/courier.h"
+
 namespace holdfast::agent {
 namespace {
 
@@ -55,12 +57,12 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
 
   self->background_.spawn("upstream pool", self->pool_->run());
   self->background_.spawn("tick", self->tick());
+  self->background_.spawn("lease courier", lease::run_courier(*self->context_));
   for (auto& acceptor : o.acceptors) {
-    self->listening_.spawn("listener",
-                           acceptor.run(
-                               executor,
-                               [raw = self.get()](Fd socket) { raw->accept(std::move(socket)); },
-                               [raw = self.get()] { raw->exhausted(); }));
+    self->listening_.spawn(
+        "listener", acceptor.run(
+                        executor, [raw = self.get()](Fd socket) { raw->accept(std::move(socket)); },
+                        [raw = self.get()] { raw->exhausted(); }));
   }
   self->thread_ = std::thread{[raw = self.get()] {
     pthread_setname_np(pthread_self(), ("io-" + std::to_string(raw->options_.index)).c_str());

@@ -7,6 +7,7 @@
 
 #include "holdfast/kube/status_reasons.h"
 #include "holdfast/policy/decision.h"
+#include "lease/steer.h"
 #include "proxy/forward.h"
 #include "proxy/tunnel.h"
 #include "read/offline_answer.h"
@@ -135,8 +136,14 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
                                      telemetry::Source::kLocal);
       break;
     }
-    case policy::Action::kForward:
     case policy::Action::kLease:
+      if (lease::concerns_one_lease(request->attributes)) {
+        co_await lease::serve_lease(thread, request);
+      } else {
+        co_await forward(thread, request);
+      }
+      break;
+    case policy::Action::kForward:
     case policy::Action::kLocal:
       co_await forward(thread, request);
       break;

@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include "fakes.h"
+#include "lease/book.h"
 #include "unit/cache/store_fixture.h"
 #include "watch/watch.h"
 
@@ -131,7 +132,9 @@ class SessionTest : public cache::StoreTest {
   std::unique_ptr<identity::PodDirectory> pods_ = identity::PodDirectory::create();
   telemetry::Metrics metrics_;
   telemetry::Broadcast trace_;
-  request::Services services_{*store_, *registry_, *pods_, link_, metrics_, trace_, clock_};
+  lease::Book leases_{clock_};
+  request::Services services_{*store_,  *registry_, *pods_, link_,
+                              metrics_, trace_,     clock_, leases_};
   request::PrincipalResolver principals_{io_.get_executor(), *registry_, pool_, nursery_};
   std::shared_ptr<config::Config> config_ = std::make_shared<config::Config>();
   request::ThreadContext thread_{io_.get_executor(), services_,     pool_,  nursery_,

@@ -29,10 +29,11 @@ type client struct {
 	typed   *kubernetes.Clientset
 	dynamic *dynamic.DynamicClient
 	dialer  dialer
+	codes   codes
 }
 
 func newClient(o options) (*client, error) {
-	c := &client{options: o, dialer: dialer{open: map[net.Conn]bool{}}}
+	c := &client{options: o, dialer: dialer{open: map[net.Conn]bool{}}, codes: codes{count: map[int]int{}}}
 	config := &rest.Config{
 		Host:            o.host,
 		BearerTokenFile: o.tokenFile,
@@ -50,6 +51,7 @@ func newClient(o options) (*client, error) {
 		config.UserAgent = rest.DefaultKubernetesUserAgent()
 	}
 	config.Dial = c.dialer.dial
+	config.Wrap(c.codes.wrap)
 	if o.http1 {
 		config.NextProtos = []string{"http/1.1"}
 	}

@@ -44,6 +44,10 @@ type command struct {
 	Path    string            `json:"path"`
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
+
+	Holder   string  `json:"holder"`   // lease, elect: spec.holderIdentity
+	Duration float64 `json:"duration"` // seconds: how long the Lease is good for
+	Interval float64 `json:"interval"` // seconds between two renewals
 }
 
 func (c command) gvr() schema.GroupVersionResource {

@@ -42,6 +42,12 @@ func (c *client) run(ctx context.Context, cmd command) (reply, error) {
 		return c.selfSubjectReview(ctx)
 	case "raw":
 		return c.raw(ctx, cmd)
+	case "lease":
+		return c.renewLease(ctx, cmd)
+	case "elect":
+		return c.elect(ctx, cmd)
+	case "codes":
+		return c.codes.reply(), nil
 	case "peers":
 		return c.dialer.peers(), nil
 	case "reconnect":
