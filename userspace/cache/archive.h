@@ -47,9 +47,12 @@ class Archive {
   void expire(bool everything);
 
   // Watches (watches.cpp). `position`: up to where the watch is known to have delivered everything.
+  static constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
   bool apply(const Query& query, const RecordOptions& options, const kube::WatchEvent& event,
              kube::ResourceVersion& position);
-  void follow(const Query& query) { ++followers_[keys_.collection(query)]; }
+  /// A watch begins at `position`, where its client is already: a list from before that is not
+  /// served until it is as new.
+  void follow(const Query& query, kube::ResourceVersion position);
   void unfollow(const Query& query);
   /// Events were shown that could not be kept: nothing of that resource is known to be current.
   void lost_events(const Query& query);
@@ -60,8 +63,9 @@ class Archive {
   void written(const Query& query, const kube::Representation& representation,
                const kube::Object& object);
   void deleted(const Query& query);
-  /// Something newer was shown and could not be kept.
-  void lost_sight(const Query& query);
+  /// The object is newer than what is known of it: of that `version`, or of one that nobody said
+  /// (0). Lists that hold it wait for their own watch or list.
+  void lost_sight(const Query& query, kube::ResourceVersion version);
   void purge(const Query& scope);
   /// A record of it did not open: with a name the object's own, the list's else.
   void unreadable(const Query& query);

@@ -106,6 +106,8 @@ bool Archive::close(Assembly& assembly, kube::ResourceVersion version) {
     fresh.used_ms = old->usage->used_ms;
     if (each != &shelf) each->drop_collection(fresh.group, fresh.id);
   }
+  // Versions that the server does not give can't be waited for.
+  if (fresh.wanted <= version || version == 0) fresh.wanted = 0;
   assembly.open = false;
   const auto floor = this->floor(fresh.group);
   if (version != 0) reconcile(shelf, fresh, floor);

@@ -130,7 +130,7 @@ void Archive::deleted(const Query& query) {
   }
 }
 
-void Archive::lost_sight(const Query& query) {
+void Archive::lost_sight(const Query& query, kube::ResourceVersion version) {
   forget_shown(query, GetRecord::Absence::kNone, {});
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
@@ -138,9 +138,12 @@ void Archive::lost_sight(const Query& query) {
     const auto* group = each->find_group(group_id);
     if (group == nullptr) continue;
     const auto collections = group->collections;
-    for (const auto& state : collections)
-      if (state->meta.covers(query.ns, query.name) && each->member(state->meta, object_id))
-        each->break_collection(group_id, state->meta.id);
+    for (const auto& state : collections) {
+      const auto& meta = state->meta;
+      // As of its version the list was right: what happened since is newer than that.
+      if (meta.covers(query.ns, query.name) && each->member(meta, object_id))
+        each->hold_collection(group_id, meta.id, std::max(version, meta.version + 1));
+    }
   }
 }
 
@@ -149,7 +152,17 @@ void Archive::unreadable(const Query& query) {
   const auto id = keys_.collection(query);
   for (auto* each : shelves()) each->break_collection(group_id, id);
   if (query.name.empty()) return;
-  lost_sight(query);
+  forget_shown(query, GetRecord::Absence::kNone, {});
+  const auto object_id = keys_.object(query.ns, query.name);
+  for (auto* each : shelves()) {
+    const auto* group = each->find_group(group_id);
+    if (group == nullptr) continue;
+    const auto collections = group->collections;
+    // Lists share the object's body: one that is damaged is in all of them.
+    for (const auto& state : collections)
+      if (state->meta.covers(query.ns, query.name) && each->member(state->meta, object_id))
+        each->break_collection(group_id, state->meta.id);
+  }
 }
 
 void Archive::purge(const Query& scope) {

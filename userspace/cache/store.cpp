@@ -66,12 +66,12 @@ class RocksStore final : public Store {
     drop_documents(query);
     const bool posted = post(group, cost, [this, query, encoding, object] {
       const auto parsed = kube::parse_object(encoding, object);
-      if (!parsed) return engine_->archive->lost_sight(query);
+      if (!parsed) return engine_->archive->lost_sight(query, 0);
       engine_->archive->written(query, kube::Representation{.encoding = encoding}, *parsed);
     });
     if (posted) return;
     ++engine_->counters.dropped;
-    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query); });
+    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query, 0); });
   }
 
   void record_delete(Query query) override {
@@ -81,11 +81,13 @@ class RocksStore final : public Store {
     post(group, 0, [this, query = std::move(query)] { engine_->archive->deleted(query); });
   }
 
-  void record_unseen_write(Query query) override {
+  void record_unseen_write(Query query, kube::ResourceVersion version) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
     drop_documents(query);
-    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query); });
+    post(group, 0, [this, query = std::move(query), version] {
+      engine_->archive->lost_sight(query, version);
+    });
   }
 
   void record_document(identity::PrincipalId principal, std::string key, Document document,
@@ -93,7 +95,7 @@ class RocksStore final : public Store {
     const auto group = engine_->keys.group(principal, documents(document.gvr));
     const auto cost = document.body.size();
     const bool posted =
-        post(group, cost, [this, group, principal, key = std::move(key), document, options] {
+        post(group, cost, [this, group, principal, key, document, options] {
           auto& shelf = engine_->archive->shelf(options.residence);
           shelf.edit_group(group, principal, documents(document.gvr), options.node_component);
           shelf.put_document(group, engine_->keys.hash(key),
@@ -105,15 +107,13 @@ class RocksStore final : public Store {
                                               document.shown_at.time_since_epoch())
                                               .count()});
         });
-    if (!posted) ++engine_->counters.dropped;
+    if (posted) return;
+    ++engine_->counters.dropped;
+    drop_document(group, std::move(key));
   }
 
   void forget_document(identity::PrincipalId principal, std::string key) override {
-    const auto group = engine_->keys.group(principal, documents({}));
-    post(group, 0, [this, group, key = std::move(key)] {
-      for (auto* shelf : {engine_->memory.get(), engine_->disk.get()})
-        shelf->drop_document(group, engine_->keys.hash(key));
-    });
+    drop_document(engine_->keys.group(principal, documents({})), std::move(key));
   }
 
   void purge(Query scope) override {
@@ -234,6 +234,13 @@ class RocksStore final : public Store {
   }
 
  private:
+  void drop_document(const Id& group, std::string key) {
+    post(group, 0, [this, group, key = std::move(key)] {
+      for (auto* shelf : {engine_->memory.get(), engine_->disk.get()})
+        shelf->drop_document(group, engine_->keys.hash(key));
+    });
+  }
+
   void drop_documents(const Query& scope) {
     const auto group = engine_->keys.group(scope.principal, documents(scope.gvr));
     post(group, 0, [this, group] {

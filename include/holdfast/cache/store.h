@@ -26,7 +26,8 @@ class Recorder {
  public:
   virtual ~Recorder() = default;
   /// A piece of the body. When the queue's bound is met the recorder gives up: nothing of this
-  /// answer is stored, the client does not notice, and it is counted.
+  /// answer is stored, the client does not notice, it is counted, and what it would have replaced
+  /// is not served any more.
   virtual void feed(Slice bytes) = 0;
   /// The body ended in order. `on_done` (may be empty) runs on the writer thread after the commit;
   /// its argument tells whether it is stored (and, with kWriteThrough, synced).
@@ -132,9 +133,10 @@ class Store {
   /// this principal is served follows at once.
   virtual void record_write(Query query, kube::Encoding encoding, Slice object) = 0;
   virtual void record_delete(Query query) = 0;
-  /// A write of which only the success is known: the object is not served until it is shown again,
-  /// and no list that holds it.
-  virtual void record_unseen_write(Query query) = 0;
+  /// A write whose outcome was not shown, but for the resourceVersion it led to, if that is known
+  /// (else 0): the object is not served until it is shown again, and a list that holds it not until
+  /// its own watch or list is newer.
+  virtual void record_unseen_write(Query query, kube::ResourceVersion version) = 0;
   virtual void record_document(identity::PrincipalId principal, std::string key, Document document,
                                RecordOptions options) = 0;
   virtual void forget_document(identity::PrincipalId principal, std::string key) = 0;

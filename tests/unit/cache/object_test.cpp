@@ -233,7 +233,7 @@ TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
 TEST_F(ObjectTest, AWriteThatNobodySawEndsWhatItMayHaveChanged) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
   ASSERT_TRUE(record_list(query("b"), 10, {{"b", "one", 5}}));
-  store_->record_unseen_write(query("a", "one"));
+  store_->record_unseen_write(query("a", "one"), 0);
   EXPECT_NE(get(query("a", "one")).outcome, Outcome::kDerived);
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(list(query("b")).outcome, Outcome::kHit);
