@@ -59,9 +59,9 @@ class Archive {
 
   // Single objects (objects.cpp).
   void shown(const Query& query, const RecordOptions& options, const kube::Object& object);
-  void not_found(const Query& query, const std::string& status);
-  void written(const Query& query, const kube::Representation& representation,
-               const kube::Object& object);
+  void not_found(const Query& query, const RecordOptions& options, const std::string& status);
+  void written(const Query& query, const RecordOptions& options,
+               const kube::Representation& representation, const kube::Object& object);
   void deleted(const Query& query);
   /// The object is newer than what is known of it: of that `version`, or of one that nobody said
   /// (0). Lists that hold it wait for their own watch or list.
@@ -101,7 +101,9 @@ class Archive {
   void reconcile_records(Shelf& shelf, CollectionMeta& fresh);
   void remember_shown(Shelf& shelf, const Query& query, const kube::Representation& representation,
                       const kube::Object& object, bool node_component, bool own);
-  void forget_shown(const Query& query, GetRecord::Absence absence, const std::string& status);
+  /// `home`: where the absence is remembered.
+  void forget_shown(const Query& query, GetRecord::Absence absence, const std::string& status,
+                    Shelf& home);
   kube::ResourceVersion floor(const Id& group) const;
 
   Shelf& disk_;

@@ -57,28 +57,21 @@ void Archive::shown(const Query& query, const RecordOptions& options, const kube
                  options.node_component, false);
 }
 
-void Archive::written(const Query& query, const kube::Representation& representation,
-                      const kube::Object& object) {
-  // Where the principal's view of this resource lives already; a new one is kept in memory, since
-  // nothing says here that it may go to disk.
-  const auto group = keys_.group(query.principal, query.gvr);
-  auto& home =
-      disk_.find_group(group) != nullptr && memory_.find_group(group) == nullptr ? disk_ : memory_;
+void Archive::written(const Query& query, const RecordOptions& options,
+                      const kube::Representation& representation, const kube::Object& object) {
   Query seen = query;
   seen.representation = representation;
   seen.name = object.meta.name;
   seen.ns = object.meta.ns;
-  remember_shown(home, seen, representation, object, false, true);
+  remember_shown(shelf(options.residence), seen, representation, object, options.node_component,
+                 true);
 }
 
 void Archive::forget_shown(const Query& query, GetRecord::Absence absence,
-                           const std::string& status) {
+                           const std::string& status, Shelf& home) {
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   const auto since = floor(group_id);
-  auto& home = memory_.find_group(group_id) != nullptr && disk_.find_group(group_id) == nullptr
-                   ? memory_
-                   : disk_;
   bool remembered = absence == GetRecord::Absence::kNone;
   for (auto* each : shelves()) {
     const auto before = each->get_record(group_id, object_id);
@@ -95,8 +88,9 @@ void Archive::forget_shown(const Query& query, GetRecord::Absence absence,
   }
 }
 
-void Archive::not_found(const Query& query, const std::string& status) {
-  forget_shown(query, GetRecord::Absence::kNotFound, status);
+void Archive::not_found(const Query& query, const RecordOptions& options,
+                        const std::string& status) {
+  forget_shown(query, GetRecord::Absence::kNotFound, status, shelf(options.residence));
   if (!query.subresource.empty()) return;
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
@@ -115,7 +109,7 @@ void Archive::not_found(const Query& query, const std::string& status) {
 }
 
 void Archive::deleted(const Query& query) {
-  forget_shown(query, GetRecord::Absence::kNone, {});
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   for (auto* each : shelves()) {
@@ -131,7 +125,7 @@ void Archive::deleted(const Query& query) {
 }
 
 void Archive::lost_sight(const Query& query, kube::ResourceVersion version) {
-  forget_shown(query, GetRecord::Absence::kNone, {});
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   for (auto* each : shelves()) {
@@ -152,7 +146,7 @@ void Archive::unreadable(const Query& query) {
   const auto id = keys_.collection(query);
   for (auto* each : shelves()) each->break_collection(group_id, id);
   if (query.name.empty()) return;
-  forget_shown(query, GetRecord::Absence::kNone, {});
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
   const auto object_id = keys_.object(query.ns, query.name);
   for (auto* each : shelves()) {
     const auto* group = each->find_group(group_id);
@@ -167,7 +161,9 @@ void Archive::unreadable(const Query& query) {
 
 void Archive::purge(const Query& scope) {
   if (!scope.name.empty() && scope.field_selector.empty()) {
-    forget_shown(scope, GetRecord::Absence::kWithheld, {});
+    // It must outlive a restart where what it takes back does.
+    const bool on_disk = disk_.find_group(keys_.group(scope.principal, scope.gvr)) != nullptr;
+    forget_shown(scope, GetRecord::Absence::kWithheld, {}, on_disk ? disk_ : memory_);
     return;
   }
   for (auto* each : shelves()) {

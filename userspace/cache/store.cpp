@@ -51,23 +51,26 @@ class RocksStore final : public Store {
     return make_get_recorder(engine_, normal(std::move(query)), options);
   }
 
-  void record_not_found(Query query, std::string status) override {
+  void record_not_found(Query query, std::string status, RecordOptions options) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
-    post(group, 0,
-         [this, query, status = std::move(status)] { engine_->archive->not_found(query, status); });
+    post(group, 0, [this, query, status = std::move(status), options] {
+      engine_->archive->not_found(query, options, status);
+    });
     drop_documents(query);
   }
 
-  void record_write(Query query, kube::Encoding encoding, Slice object) override {
+  void record_write(Query query, kube::Encoding encoding, Slice object,
+                    RecordOptions options) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
     const auto cost = object.size();
     drop_documents(query);
-    const bool posted = post(group, cost, [this, query, encoding, object] {
+    const bool posted = post(group, cost, [this, query, encoding, object, options] {
       const auto parsed = kube::parse_object(encoding, object);
       if (!parsed) return engine_->archive->lost_sight(query, 0);
-      engine_->archive->written(query, kube::Representation{.encoding = encoding}, *parsed);
+      engine_->archive->written(query, options, kube::Representation{.encoding = encoding},
+                                *parsed);
     });
     if (posted) return;
     ++engine_->counters.dropped;

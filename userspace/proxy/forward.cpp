@@ -147,7 +147,7 @@ void remember_write(ThreadContext& thread, const Request& request, Effect effect
   if (whole) {
     query->name = object->meta.name;  // generateName
     query->representation.encoding = encoding;
-    return store.record_write(std::move(*query), encoding, std::move(*bytes));
+    return store.record_write(std::move(*query), encoding, std::move(*bytes), request.record);
   }
   if (!query->name.empty()) {
     const bool versioned = object && object->type.kind != "Status";

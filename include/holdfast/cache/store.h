@@ -128,10 +128,11 @@ class Store {
   /// A GET's answer.
   virtual std::unique_ptr<Recorder> record_get(Query query, RecordOptions options) = 0;
   /// A GET's 404, with the server's Status (JSON).
-  virtual void record_not_found(Query query, std::string status) = 0;
+  virtual void record_not_found(Query query, std::string status, RecordOptions options) = 0;
   /// The answer to a create, update or patch (the object as it now is, GET form), or a delete: what
-  /// this principal is served follows at once.
-  virtual void record_write(Query query, kube::Encoding encoding, Slice object) = 0;
+  /// this principal is served follows at once. `options`: as for a read of the object.
+  virtual void record_write(Query query, kube::Encoding encoding, Slice object,
+                            RecordOptions options) = 0;
   virtual void record_delete(Query query) = 0;
   /// A write whose outcome was not shown, but for the resourceVersion it led to, if that is known
   /// (else 0): the object is not served until it is shown again, and a list that holds it not until
