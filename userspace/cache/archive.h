@@ -43,6 +43,8 @@ class Archive {
   /// The collection is complete at `version`.
   bool close(Assembly& assembly, kube::ResourceVersion version);
   void abandon(Assembly& assembly);
+  /// Gives up what is under way for that principal, of that resource (empty: of any).
+  void abandon_all(const identity::PrincipalId& principal, const kube::GroupVersionResource& gvr);
   /// Gives up pages that nobody continues, and all of them when `everything`.
   void expire(bool everything);
 
@@ -67,6 +69,10 @@ class Archive {
   /// (0). Lists that hold it wait for their own watch or list.
   void lost_sight(const Query& query, kube::ResourceVersion version);
   void purge(const Query& scope);
+  /// There is no such resource (any more).
+  void forget_resource(const Query& scope);
+  /// Any number of objects in that namespace (empty: in all) changed and were not shown.
+  void lost_many(const Query& scope);
   /// A record of it did not open: with a name the object's own, the list's else.
   void unreadable(const Query& query);
 

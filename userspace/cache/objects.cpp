@@ -166,6 +166,7 @@ void Archive::purge(const Query& scope) {
     forget_shown(scope, GetRecord::Absence::kWithheld, {}, on_disk ? disk_ : memory_);
     return;
   }
+  abandon_all(scope.principal, scope.gvr);
   for (auto* each : shelves()) {
     std::vector<Id> groups;
     each->commit(false);  // the index then knows every group
@@ -190,6 +191,28 @@ void Archive::purge(const Query& scope) {
           (query.field_selector == scope.field_selector || query.field_selector.empty());
       if (wider && less_selected) each->drop_collection(group_id, state->meta.id);
     }
+  }
+}
+
+void Archive::forget_resource(const Query& scope) {
+  abandon_all(scope.principal, scope.gvr);
+  const auto group = keys_.group(scope.principal, scope.gvr);
+  for (auto* each : shelves())
+    if (each->find_group(group) != nullptr) each->drop_group(group);
+}
+
+void Archive::lost_many(const Query& scope) {
+  const auto group_id = keys_.group(scope.principal, scope.gvr);
+  for (auto* each : shelves()) {
+    const auto* group = each->find_group(group_id);
+    if (group == nullptr) continue;
+    const auto collections = group->collections;
+    for (const auto& state : collections) {
+      const auto& meta = state->meta;
+      if (meta.query.ns.empty() || scope.ns.empty() || meta.query.ns == scope.ns)
+        each->hold_collection(group_id, meta.id, meta.version + 1);
+    }
+    each->drop_loose(group_id);
   }
 }
 

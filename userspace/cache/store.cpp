@@ -33,7 +33,8 @@ class RocksStore final : public Store {
  public:
   explicit RocksStore(std::shared_ptr<Engine> engine)
       : engine_{std::move(engine)},
-        credentials_{engine_->disk->kv(), engine_->keys, engine_->sealer} {
+        credentials_{engine_->disk->kv(), engine_->keys, engine_->sealer,
+                     [this] { post(std::nullopt, 0, [this] { sync(); }); }} {
     engine_->writer->start();
   }
   ~RocksStore() override { engine_->writer->stop(); }
@@ -54,9 +55,12 @@ class RocksStore final : public Store {
   void record_not_found(Query query, std::string status, RecordOptions options) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
-    post(group, 0, [this, query, status = std::move(status), options] {
-      engine_->archive->not_found(query, options, status);
-    });
+    post(
+        group, 0,
+        [this, query, status = std::move(status), options] {
+          engine_->archive->not_found(query, options, status);
+        },
+        true);
     drop_documents(query);
   }
 
@@ -82,6 +86,13 @@ class RocksStore final : public Store {
     const auto group = engine_->group(query);
     drop_documents(query);
     post(group, 0, [this, query = std::move(query)] { engine_->archive->deleted(query); });
+  }
+
+  void record_delete_collection(Query scope) override {
+    scope = normal(std::move(scope));
+    const auto group = engine_->group(scope);
+    drop_documents(scope);
+    post(group, 0, [this, scope = std::move(scope)] { engine_->archive->lost_many(scope); });
   }
 
   void record_unseen_write(Query query, kube::ResourceVersion version) override {
@@ -126,7 +137,19 @@ class RocksStore final : public Store {
     // one that every reader waits for.
     const auto group = scope.gvr.resource.empty() ? engine_->keys.group(scope.principal, {})
                                                   : engine_->group(scope);
-    post(group, 0, [this, scope = std::move(scope)] { engine_->archive->purge(scope); });
+    post(
+        group, 0, [this, scope = std::move(scope)] { engine_->archive->purge(scope); }, true);
+  }
+
+  void forget_resource(identity::PrincipalId principal, kube::GroupVersionResource gvr) override {
+    Query scope;
+    scope.principal = principal;
+    scope.gvr = std::move(gvr);
+    const auto group = engine_->group(scope);
+    drop_documents(scope);
+    post(
+        group, 0, [this, scope = std::move(scope)] { engine_->archive->forget_resource(scope); },
+        true);
   }
 
   ObjectAnswer get(Query query, const std::vector<kube::Representation>& accept,
@@ -237,6 +260,11 @@ class RocksStore final : public Store {
   }
 
  private:
+  /// What was written beside the archive's own commits.
+  void sync() {
+    if (!engine_->disk->kv().sync()) ++engine_->counters.write_errors;
+  }
+
   void drop_document(const Id& group, std::string key) {
     post(group, 0, [this, group, key = std::move(key)] {
       for (auto* shelf : {engine_->memory.get(), engine_->disk.get()})
@@ -252,13 +280,16 @@ class RocksStore final : public Store {
     });
   }
 
-  bool post(std::optional<Id> group, std::size_t cost, std::function<void()> change) {
+  /// `sync`: a power cut must not bring back what it takes away.
+  bool post(std::optional<Id> group, std::size_t cost, std::function<void()> change,
+            bool sync = false) {
     return engine_->writer->post({.run =
                                       [change = std::move(change)] {
                                         change();
                                         return true;
                                       },
                                   .cost = cost,
+                                  .sync = sync,
                                   .group = group});
   }
 

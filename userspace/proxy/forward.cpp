@@ -128,7 +128,7 @@ void remember_write(ThreadContext& thread, const Request& request, Effect effect
   if (!query) return;
   auto& store = thread.services.store;
   query->subresource.clear();
-  if (effect == Effect::kCollection) return store.purge(std::move(*query));
+  if (effect == Effect::kCollection) return store.record_delete_collection(std::move(*query));
   const auto encoding = written ? written->encoding() : kube::Encoding{};
   std::optional<Slice> bytes;
   if (written) bytes = std::move(*written).body();

@@ -134,6 +134,8 @@ class Store {
   virtual void record_write(Query query, kube::Encoding encoding, Slice object,
                             RecordOptions options) = 0;
   virtual void record_delete(Query query) = 0;
+  /// A delete of a collection: which objects it changed is not known.
+  virtual void record_delete_collection(Query scope) = 0;
   /// A write whose outcome was not shown, but for the resourceVersion it led to, if that is known
   /// (else 0): the object is not served until it is shown again, and a list that holds it not until
   /// its own watch or list is newer.
@@ -141,10 +143,13 @@ class Store {
   virtual void record_document(identity::PrincipalId principal, std::string key, Document document,
                                RecordOptions options) = 0;
   virtual void forget_document(identity::PrincipalId principal, std::string key) = 0;
-  /// A fresh 401, 403 or 404 on this scope, or a CRD that is gone: what that principal was shown of
-  /// it goes at once. An empty name purges the collection, an empty resource everything. Documents
-  /// of the resource go in any case: what is in them can't be told.
+  /// A fresh 401 or 403 on this scope: what that principal was shown of it goes at once, and so
+  /// does what is on its way. An empty name purges the collection, an empty resource everything.
+  /// Documents of the resource go in any case: what is in them can't be told. On disk soon.
   virtual void purge(Query scope) = 0;
+  /// A 404 on the resource itself (a CRD that is gone): nothing that this principal was shown of it
+  /// is so any more. On disk soon.
+  virtual void forget_resource(identity::PrincipalId principal, kube::GroupVersionResource gvr) = 0;
 
   /// Tries the representations in the client's order. `at_least`: answers below it do not count
   /// (0: any).

@@ -198,6 +198,34 @@ TEST_F(ObjectTest, ASelectedListSurvivesTheRefusalOfAWiderOne) {
   EXPECT_EQ(items(own), Strings{"a/one@5"});
 }
 
+TEST_F(ObjectTest, AResourceThatIsGoneTakesAllWithIt) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(selected("app=web", "a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_get(query("b", "x"), {"b", "x", 3}));
+  ASSERT_TRUE(record_list(query("a", "", 2), 10, {{"a", "one", 5}}));
+  store_->forget_resource(principal(1), query().gvr);
+  EXPECT_EQ(list(query()).outcome, Outcome::kMiss);
+  EXPECT_EQ(list(selected("app=web", "a")).outcome, Outcome::kMiss);
+  EXPECT_EQ(get(query("b", "x")).outcome, Outcome::kMiss);
+  EXPECT_EQ(items(query("a", "", 2)), Strings{"a/one@5"});
+}
+
+TEST_F(ObjectTest, ADeletedCollectionEndsWhatItMayHaveHeld) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}, {"b", "x", 5}}));
+  ASSERT_TRUE(record_list(selected("app=web", "a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(query("b"), 10, {{"b", "x", 5}}));
+  ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
+  auto watch = store_->record_watch(selected("app=web", "a"), 10, false, {});
+  store_->record_delete_collection(query("a"));
+  EXPECT_EQ(list(query()).outcome, Outcome::kBroken);
+  EXPECT_EQ(list(selected("app=web", "a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
+  EXPECT_EQ(items(query("b")), Strings{"b/x@5"});
+  // A list that is followed hears of it by itself.
+  ASSERT_TRUE(send(*watch, make_event(kube::EventType::kDeleted, {"a", "one", 15})));
+  EXPECT_EQ(items(selected("app=web", "a")), Strings{});
+}
+
 TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
   const auto gvr = query().gvr;
   const auto show = [&] {
