@@ -43,26 +43,36 @@ class Archive {
   /// The collection is complete at `version`.
   bool close(Assembly& assembly, kube::ResourceVersion version);
   void abandon(Assembly& assembly);
+  /// Gives up what is under way for that principal, of that resource (empty: of any).
+  void abandon_all(const identity::PrincipalId& principal, const kube::GroupVersionResource& gvr);
   /// Gives up pages that nobody continues, and all of them when `everything`.
   void expire(bool everything);
 
   // Watches (watches.cpp). `position`: up to where the watch is known to have delivered everything.
+  static constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
   bool apply(const Query& query, const RecordOptions& options, const kube::WatchEvent& event,
              kube::ResourceVersion& position);
-  void follow(const Query& query) { ++followers_[keys_.collection(query)]; }
+  /// A watch begins at `position`, where its client is already: a list from before that is not
+  /// served until it is as new.
+  void follow(const Query& query, kube::ResourceVersion position);
   void unfollow(const Query& query);
   /// Events were shown that could not be kept: nothing of that resource is known to be current.
   void lost_events(const Query& query);
 
   // Single objects (objects.cpp).
   void shown(const Query& query, const RecordOptions& options, const kube::Object& object);
-  void not_found(const Query& query, const std::string& status);
-  void written(const Query& query, const kube::Representation& representation,
-               const kube::Object& object);
+  void not_found(const Query& query, const RecordOptions& options, const std::string& status);
+  void written(const Query& query, const RecordOptions& options,
+               const kube::Representation& representation, const kube::Object& object);
   void deleted(const Query& query);
-  /// Something newer was shown and could not be kept.
-  void lost_sight(const Query& query);
+  /// The object is newer than what is known of it: of that `version`, or of one that nobody said
+  /// (0). Lists that hold it wait for their own watch or list.
+  void lost_sight(const Query& query, kube::ResourceVersion version);
   void purge(const Query& scope);
+  /// There is no such resource (any more).
+  void forget_resource(const Query& scope);
+  /// Any number of objects in that namespace (empty: in all) changed and were not shown.
+  void lost_many(const Query& scope);
   /// A record of it did not open: with a name the object's own, the list's else.
   void unreadable(const Query& query);
 
@@ -97,7 +107,9 @@ class Archive {
   void reconcile_records(Shelf& shelf, CollectionMeta& fresh);
   void remember_shown(Shelf& shelf, const Query& query, const kube::Representation& representation,
                       const kube::Object& object, bool node_component, bool own);
-  void forget_shown(const Query& query, GetRecord::Absence absence, const std::string& status);
+  /// `home`: where the absence is remembered.
+  void forget_shown(const Query& query, GetRecord::Absence absence, const std::string& status,
+                    Shelf& home);
   kube::ResourceVersion floor(const Id& group) const;
 
   Shelf& disk_;

@@ -78,7 +78,9 @@ bool Archive::page(const std::shared_ptr<Assembly>& assembly, const std::string&
   if (!assembly->open) return false;
   if (!meta.continue_token.empty()) {
     assembly->touched = clock_.now();
-    waiting_[page_key(keys_, draft.id, meta.continue_token)] = assembly;
+    auto& place = waiting_[page_key(keys_, draft.id, meta.continue_token)];
+    if (place && place != assembly) abandon(*place);
+    place = assembly;
     expire(false);
     return assembly->open;
   }
@@ -106,6 +108,8 @@ bool Archive::close(Assembly& assembly, kube::ResourceVersion version) {
     fresh.used_ms = old->usage->used_ms;
     if (each != &shelf) each->drop_collection(fresh.group, fresh.id);
   }
+  // Versions that the server does not give can't be waited for.
+  if (fresh.wanted <= version || version == 0) fresh.wanted = 0;
   assembly.open = false;
   const auto floor = this->floor(fresh.group);
   if (version != 0) reconcile(shelf, fresh, floor);
@@ -120,6 +124,15 @@ void Archive::abandon(Assembly& assembly) {
   if (!assembly.open) return;
   assembly.open = false;
   assembly.shelf->discard(assembly.draft.id, assembly.draft.generation);
+}
+
+void Archive::abandon_all(const identity::PrincipalId& principal,
+                          const kube::GroupVersionResource& gvr) {
+  for (const auto& weak : open_) {
+    const auto assembly = weak.lock();
+    if (!assembly || assembly->draft.query.principal != principal) continue;
+    if (gvr.resource.empty() || assembly->draft.query.gvr == gvr) abandon(*assembly);
+  }
 }
 
 void Archive::expire(bool everything) {

@@ -104,6 +104,12 @@ void Shelf::break_collection(const Id& group, const Id& id) {
   if (state != nullptr && !state->meta.broken) edit_collection(group, id).broken = true;
 }
 
+void Shelf::hold_collection(const Id& group, const Id& id, kube::ResourceVersion version) {
+  const auto* state = find_collection(group, id);
+  if (state != nullptr && state->meta.wanted < version)
+    edit_collection(group, id).wanted = version;
+}
+
 void Shelf::drop_group(const Id& group) {
   drop_loose(group);
   auto& staged = stage(group);

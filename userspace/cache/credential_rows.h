@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "cache/keys.h"
 #include "cache/kv.h"
 #include "cache/sealer.h"
@@ -10,12 +13,14 @@ namespace holdfast::cache {
 /// Accepted credentials and named values, as rows beside the cache's own. Thread-safe.
 class CredentialRows final : public identity::CredentialStore {
  public:
-  CredentialRows(Kv& kv, const Keys& keys, const Sealer& sealer)
-      : kv_{kv}, keys_{keys}, sealer_{sealer} {}
+  /// `sync` brings to disk what was written, without waiting for it.
+  CredentialRows(Kv& kv, const Keys& keys, const Sealer& sealer, std::function<void()> sync)
+      : kv_{kv}, keys_{keys}, sealer_{sealer}, sync_{std::move(sync)} {}
 
   Result<void> put(const identity::CredentialHash& key, std::string_view record) override;
   std::optional<std::string> get(const identity::CredentialHash& key) override;
   Result<void> erase(const identity::CredentialHash& key) override;
+  void sync() override { sync_(); }
   Result<void> put_named(std::string_view name, std::string_view value) override;
   std::optional<std::string> get_named(std::string_view name) override;
 
@@ -25,6 +30,7 @@ class CredentialRows final : public identity::CredentialStore {
   Kv& kv_;
   const Keys& keys_;
   const Sealer& sealer_;
+  std::function<void()> sync_;
 };
 
 }  // namespace holdfast::cache

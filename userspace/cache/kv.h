@@ -57,6 +57,8 @@ class Kv {
                                               const KvSnapshot* at) = 0;
   virtual std::unique_ptr<KvCursor> scan(std::string_view prefix, const KvSnapshot* at) = 0;
   virtual Result<void> write(const std::vector<KvOp>& ops, bool sync) = 0;
+  /// Brings to disk what was written without `sync`. May block for long.
+  virtual Result<void> sync() = 0;
   /// Removes everything.
   virtual Result<void> wipe() = 0;
   /// After a failed write: tries to accept writes again.

@@ -57,28 +57,21 @@ void Archive::shown(const Query& query, const RecordOptions& options, const kube
                  options.node_component, false);
 }
 
-void Archive::written(const Query& query, const kube::Representation& representation,
-                      const kube::Object& object) {
-  // Where the principal's view of this resource lives already; a new one is kept in memory, since
-  // nothing says here that it may go to disk.
-  const auto group = keys_.group(query.principal, query.gvr);
-  auto& home =
-      disk_.find_group(group) != nullptr && memory_.find_group(group) == nullptr ? disk_ : memory_;
+void Archive::written(const Query& query, const RecordOptions& options,
+                      const kube::Representation& representation, const kube::Object& object) {
   Query seen = query;
   seen.representation = representation;
   seen.name = object.meta.name;
   seen.ns = object.meta.ns;
-  remember_shown(home, seen, representation, object, false, true);
+  remember_shown(shelf(options.residence), seen, representation, object, options.node_component,
+                 true);
 }
 
 void Archive::forget_shown(const Query& query, GetRecord::Absence absence,
-                           const std::string& status) {
+                           const std::string& status, Shelf& home) {
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   const auto since = floor(group_id);
-  auto& home = memory_.find_group(group_id) != nullptr && disk_.find_group(group_id) == nullptr
-                   ? memory_
-                   : disk_;
   bool remembered = absence == GetRecord::Absence::kNone;
   for (auto* each : shelves()) {
     const auto before = each->get_record(group_id, object_id);
@@ -95,8 +88,9 @@ void Archive::forget_shown(const Query& query, GetRecord::Absence absence,
   }
 }
 
-void Archive::not_found(const Query& query, const std::string& status) {
-  forget_shown(query, GetRecord::Absence::kNotFound, status);
+void Archive::not_found(const Query& query, const RecordOptions& options,
+                        const std::string& status) {
+  forget_shown(query, GetRecord::Absence::kNotFound, status, shelf(options.residence));
   if (!query.subresource.empty()) return;
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
@@ -115,7 +109,7 @@ void Archive::not_found(const Query& query, const std::string& status) {
 }
 
 void Archive::deleted(const Query& query) {
-  forget_shown(query, GetRecord::Absence::kNone, {});
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   for (auto* each : shelves()) {
@@ -130,17 +124,20 @@ void Archive::deleted(const Query& query) {
   }
 }
 
-void Archive::lost_sight(const Query& query) {
-  forget_shown(query, GetRecord::Absence::kNone, {});
+void Archive::lost_sight(const Query& query, kube::ResourceVersion version) {
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto object_id = keys_.object(query.ns, query.name);
   for (auto* each : shelves()) {
     const auto* group = each->find_group(group_id);
     if (group == nullptr) continue;
     const auto collections = group->collections;
-    for (const auto& state : collections)
-      if (state->meta.covers(query.ns, query.name) && each->member(state->meta, object_id))
-        each->break_collection(group_id, state->meta.id);
+    for (const auto& state : collections) {
+      const auto& meta = state->meta;
+      // As of its version the list was right: what happened since is newer than that.
+      if (meta.covers(query.ns, query.name) && each->member(meta, object_id))
+        each->hold_collection(group_id, meta.id, std::max(version, meta.version + 1));
+    }
   }
 }
 
@@ -149,14 +146,27 @@ void Archive::unreadable(const Query& query) {
   const auto id = keys_.collection(query);
   for (auto* each : shelves()) each->break_collection(group_id, id);
   if (query.name.empty()) return;
-  lost_sight(query);
+  forget_shown(query, GetRecord::Absence::kNone, {}, disk_);
+  const auto object_id = keys_.object(query.ns, query.name);
+  for (auto* each : shelves()) {
+    const auto* group = each->find_group(group_id);
+    if (group == nullptr) continue;
+    const auto collections = group->collections;
+    // Lists share the object's body: one that is damaged is in all of them.
+    for (const auto& state : collections)
+      if (state->meta.covers(query.ns, query.name) && each->member(state->meta, object_id))
+        each->break_collection(group_id, state->meta.id);
+  }
 }
 
 void Archive::purge(const Query& scope) {
   if (!scope.name.empty() && scope.field_selector.empty()) {
-    forget_shown(scope, GetRecord::Absence::kWithheld, {});
+    // It must outlive a restart where what it takes back does.
+    const bool on_disk = disk_.find_group(keys_.group(scope.principal, scope.gvr)) != nullptr;
+    forget_shown(scope, GetRecord::Absence::kWithheld, {}, on_disk ? disk_ : memory_);
     return;
   }
+  abandon_all(scope.principal, scope.gvr);
   for (auto* each : shelves()) {
     std::vector<Id> groups;
     each->commit(false);  // the index then knows every group
@@ -181,6 +191,28 @@ void Archive::purge(const Query& scope) {
           (query.field_selector == scope.field_selector || query.field_selector.empty());
       if (wider && less_selected) each->drop_collection(group_id, state->meta.id);
     }
+  }
+}
+
+void Archive::forget_resource(const Query& scope) {
+  abandon_all(scope.principal, scope.gvr);
+  const auto group = keys_.group(scope.principal, scope.gvr);
+  for (auto* each : shelves())
+    if (each->find_group(group) != nullptr) each->drop_group(group);
+}
+
+void Archive::lost_many(const Query& scope) {
+  const auto group_id = keys_.group(scope.principal, scope.gvr);
+  for (auto* each : shelves()) {
+    const auto* group = each->find_group(group_id);
+    if (group == nullptr) continue;
+    const auto collections = group->collections;
+    for (const auto& state : collections) {
+      const auto& meta = state->meta;
+      if (meta.query.ns.empty() || scope.ns.empty() || meta.query.ns == scope.ns)
+        each->hold_collection(group_id, meta.id, meta.version + 1);
+    }
+    each->drop_loose(group_id);
   }
 }
 

@@ -14,7 +14,10 @@ class Recording {
   virtual ~Recording() = default;
   virtual void feed(std::string_view bytes) = 0;
   virtual bool finish() = 0;
+  /// The client got no whole answer.
   virtual void abandon() = 0;
+  /// The client got it, and it can't be kept: what was shown before it is outdated.
+  virtual void lose() = 0;
 };
 
 class ListRecording final : public Recording {
@@ -28,6 +31,19 @@ class ListRecording final : public Recording {
   }
 
   bool finish() override {
+    if (keep()) return true;
+    archive_.lost_events(query_);
+    return false;
+  }
+
+  void abandon() override { give_up(); }
+  void lose() override {
+    give_up();
+    archive_.lost_events(query_);
+  }
+
+ private:
+  bool keep() {
     if (!start()) return false;
     auto meta = splitter_->finish();
     if (!meta) {
@@ -38,9 +54,6 @@ class ListRecording final : public Recording {
     return archive_.page(std::exchange(assembly_, nullptr), token_, *meta);
   }
 
-  void abandon() override { give_up(); }
-
- private:
   bool start() {
     if (failed_) return false;
     if (splitter_) return true;
@@ -84,7 +97,10 @@ class GetRecording final : public Recording {
     if (!failed_) bytes_.append(bytes);
   }
   bool finish() override {
-    if (failed_) return false;
+    if (failed_) {
+      lose();
+      return false;
+    }
     const auto object =
         kube::parse_object(query_.representation.encoding, Slice::own(std::move(bytes_)));
     // A Table or another thing under this name is not this object.
@@ -93,6 +109,10 @@ class GetRecording final : public Recording {
     return true;
   }
   void abandon() override { bytes_.clear(); }
+  void lose() override {
+    bytes_.clear();
+    archive_.lost_sight(query_, 0);
+  }
 
  private:
   Archive& archive_;
@@ -126,7 +146,12 @@ class QueueingRecorder final : public Recorder {
     };
     if (engine->writer->post({.run = std::move(run), .cost = size})) return;
     ++engine->counters.dropped;
-    abandon();
+    ended_ = true;
+    auto lose = [recording = recording_] {
+      recording->lose();
+      return false;
+    };
+    engine->writer->post({.run = std::move(lose), .sync = sync_, .group = group_});
   }
 
   void finish(std::function<void(bool)> on_done) override {

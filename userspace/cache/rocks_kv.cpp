@@ -135,6 +135,13 @@ class RocksKv final : public Kv {
     return {};
   }
 
+  Result<void> sync() override {
+    if (!log_) return {};
+    const auto status = db_->FlushWAL(true);
+    if (!status.ok()) return error_of(status);
+    return {};
+  }
+
   Result<void> wipe() override {
     const std::string last(64, '\xff');
     rocksdb::WriteOptions options;

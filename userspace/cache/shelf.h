@@ -75,6 +75,8 @@ class Shelf {
   void publish(CollectionMeta meta);
   void drop_collection(const Id& group, const Id& id);
   void break_collection(const Id& group, const Id& id);
+  /// It is not served until its own list or watch is as new as `version`.
+  void hold_collection(const Id& group, const Id& id, kube::ResourceVersion version);
   /// Everything of a group, its floor included.
   void drop_group(const Id& group);
   /// The members of that generation go when there is time.

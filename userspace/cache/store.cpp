@@ -33,7 +33,8 @@ class RocksStore final : public Store {
  public:
   explicit RocksStore(std::shared_ptr<Engine> engine)
       : engine_{std::move(engine)},
-        credentials_{engine_->disk->kv(), engine_->keys, engine_->sealer} {
+        credentials_{engine_->disk->kv(), engine_->keys, engine_->sealer,
+                     [this] { post(std::nullopt, 0, [this] { sync(); }); }} {
     engine_->writer->start();
   }
   ~RocksStore() override { engine_->writer->stop(); }
@@ -51,27 +52,33 @@ class RocksStore final : public Store {
     return make_get_recorder(engine_, normal(std::move(query)), options);
   }
 
-  void record_not_found(Query query, std::string status) override {
+  void record_not_found(Query query, std::string status, RecordOptions options) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
-    post(group, 0,
-         [this, query, status = std::move(status)] { engine_->archive->not_found(query, status); });
+    post(
+        group, 0,
+        [this, query, status = std::move(status), options] {
+          engine_->archive->not_found(query, options, status);
+        },
+        true);
     drop_documents(query);
   }
 
-  void record_write(Query query, kube::Encoding encoding, Slice object) override {
+  void record_write(Query query, kube::Encoding encoding, Slice object,
+                    RecordOptions options) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
     const auto cost = object.size();
     drop_documents(query);
-    const bool posted = post(group, cost, [this, query, encoding, object] {
+    const bool posted = post(group, cost, [this, query, encoding, object, options] {
       const auto parsed = kube::parse_object(encoding, object);
-      if (!parsed) return engine_->archive->lost_sight(query);
-      engine_->archive->written(query, kube::Representation{.encoding = encoding}, *parsed);
+      if (!parsed) return engine_->archive->lost_sight(query, 0);
+      engine_->archive->written(query, options, kube::Representation{.encoding = encoding},
+                                *parsed);
     });
     if (posted) return;
     ++engine_->counters.dropped;
-    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query); });
+    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query, 0); });
   }
 
   void record_delete(Query query) override {
@@ -81,11 +88,20 @@ class RocksStore final : public Store {
     post(group, 0, [this, query = std::move(query)] { engine_->archive->deleted(query); });
   }
 
-  void record_unseen_write(Query query) override {
+  void record_delete_collection(Query scope) override {
+    scope = normal(std::move(scope));
+    const auto group = engine_->group(scope);
+    drop_documents(scope);
+    post(group, 0, [this, scope = std::move(scope)] { engine_->archive->lost_many(scope); });
+  }
+
+  void record_unseen_write(Query query, kube::ResourceVersion version) override {
     query = normal(std::move(query));
     const auto group = engine_->group(query);
     drop_documents(query);
-    post(group, 0, [this, query = std::move(query)] { engine_->archive->lost_sight(query); });
+    post(group, 0, [this, query = std::move(query), version] {
+      engine_->archive->lost_sight(query, version);
+    });
   }
 
   void record_document(identity::PrincipalId principal, std::string key, Document document,
@@ -93,7 +109,7 @@ class RocksStore final : public Store {
     const auto group = engine_->keys.group(principal, documents(document.gvr));
     const auto cost = document.body.size();
     const bool posted =
-        post(group, cost, [this, group, principal, key = std::move(key), document, options] {
+        post(group, cost, [this, group, principal, key, document, options] {
           auto& shelf = engine_->archive->shelf(options.residence);
           shelf.edit_group(group, principal, documents(document.gvr), options.node_component);
           shelf.put_document(group, engine_->keys.hash(key),
@@ -105,15 +121,13 @@ class RocksStore final : public Store {
                                               document.shown_at.time_since_epoch())
                                               .count()});
         });
-    if (!posted) ++engine_->counters.dropped;
+    if (posted) return;
+    ++engine_->counters.dropped;
+    drop_document(group, std::move(key));
   }
 
   void forget_document(identity::PrincipalId principal, std::string key) override {
-    const auto group = engine_->keys.group(principal, documents({}));
-    post(group, 0, [this, group, key = std::move(key)] {
-      for (auto* shelf : {engine_->memory.get(), engine_->disk.get()})
-        shelf->drop_document(group, engine_->keys.hash(key));
-    });
+    drop_document(engine_->keys.group(principal, documents({})), std::move(key));
   }
 
   void purge(Query scope) override {
@@ -123,7 +137,19 @@ class RocksStore final : public Store {
     // one that every reader waits for.
     const auto group = scope.gvr.resource.empty() ? engine_->keys.group(scope.principal, {})
                                                   : engine_->group(scope);
-    post(group, 0, [this, scope = std::move(scope)] { engine_->archive->purge(scope); });
+    post(
+        group, 0, [this, scope = std::move(scope)] { engine_->archive->purge(scope); }, true);
+  }
+
+  void forget_resource(identity::PrincipalId principal, kube::GroupVersionResource gvr) override {
+    Query scope;
+    scope.principal = principal;
+    scope.gvr = std::move(gvr);
+    const auto group = engine_->group(scope);
+    drop_documents(scope);
+    post(
+        group, 0, [this, scope = std::move(scope)] { engine_->archive->forget_resource(scope); },
+        true);
   }
 
   ObjectAnswer get(Query query, const std::vector<kube::Representation>& accept,
@@ -234,6 +260,18 @@ class RocksStore final : public Store {
   }
 
  private:
+  /// What was written beside the archive's own commits.
+  void sync() {
+    if (!engine_->disk->kv().sync()) ++engine_->counters.write_errors;
+  }
+
+  void drop_document(const Id& group, std::string key) {
+    post(group, 0, [this, group, key = std::move(key)] {
+      for (auto* shelf : {engine_->memory.get(), engine_->disk.get()})
+        shelf->drop_document(group, engine_->keys.hash(key));
+    });
+  }
+
   void drop_documents(const Query& scope) {
     const auto group = engine_->keys.group(scope.principal, documents(scope.gvr));
     post(group, 0, [this, group] {
@@ -242,13 +280,16 @@ class RocksStore final : public Store {
     });
   }
 
-  bool post(std::optional<Id> group, std::size_t cost, std::function<void()> change) {
+  /// `sync`: a power cut must not bring back what it takes away.
+  bool post(std::optional<Id> group, std::size_t cost, std::function<void()> change,
+            bool sync = false) {
     return engine_->writer->post({.run =
                                       [change = std::move(change)] {
                                         change();
                                         return true;
                                       },
                                   .cost = cost,
+                                  .sync = sync,
                                   .group = group});
   }
 

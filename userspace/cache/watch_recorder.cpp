@@ -6,8 +6,6 @@
 namespace holdfast::cache {
 namespace {
 
-constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
-
 /// The writer thread's half of a watch.
 class WatchRecording {
  public:
@@ -18,11 +16,11 @@ class WatchRecording {
         options_{options},
         // A watch from "the most recent" begins with synthetic ADDED events, in no order: where it
         // stands is known with its first bookmark.
-        position_{from == 0 || initial_events ? kUnknown : from},
+        position_{from == 0 || initial_events ? Archive::kUnknown : from},
         initial_{initial_events} {}
 
   void begin() {
-    archive_.follow(query_);
+    archive_.follow(query_, position_);
     if (initial_) assembly_ = archive_.begin(query_, options_);
   }
   void end() {
@@ -58,7 +56,7 @@ class WatchRecording {
   void lost() {
     archive_.lost_events(query_);
     if (assembly_) archive_.abandon(*assembly_);
-    position_ = kUnknown;
+    position_ = Archive::kUnknown;
   }
 
   std::atomic<bool> loss_queued{false};

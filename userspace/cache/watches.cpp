@@ -2,6 +2,18 @@
 
 namespace holdfast::cache {
 
+void Archive::follow(const Query& query, kube::ResourceVersion position) {
+  const auto group = keys_.group(query.principal, query.gvr);
+  const auto id = keys_.collection(query);
+  ++followers_[id];
+  if (position == kUnknown) return;
+  for (auto* each : shelves()) {
+    const auto* state = each->find_collection(group, id);
+    if (state != nullptr && state->meta.version < position)
+      each->hold_collection(group, id, position);
+  }
+}
+
 void Archive::unfollow(const Query& query) {
   const auto it = followers_.find(keys_.collection(query));
   if (it != followers_.end() && --it->second == 0) followers_.erase(it);
@@ -54,9 +66,12 @@ bool Archive::apply(const Query& query, const RecordOptions& options, const kube
     meta.list.resource_version = std::to_string(version);
     meta.shown_ms = unix_ms(clock_);
     state->usage->used_ms = meta.shown_ms;
+  } else if (!follows && state != nullptr && state->meta.version < version) {
+    // This query was shown what the list may lack: only a list, or a watch without a gap, tells.
+    home->hold_collection(group_id, id, version);
   }
-  if (position != ~kube::ResourceVersion{0} || bookmark)
-    position = position == ~kube::ResourceVersion{0} ? version : std::max(position, version);
+  if (position != kUnknown || bookmark)
+    position = position == kUnknown ? version : std::max(position, version);
 
   if (!bookmark) {
     // Out of a selector's sight is not deleted, unless the selector asks for what never changes.

@@ -119,14 +119,17 @@ class RegistryImpl final : public Registry {
     if (claims && jwks && claims->expires > clock_.now() &&
         jwks->keys->verify(credential.token, claims->algorithm, claims->key_id) ==
             SignatureVerdict::kValid) {
-      return insert(
-          key, std::make_shared<CredentialEntry>(CredentialRecord{.jwt = true,
-                                                                  .refused = true,
-                                                                  .learned = clock_.now(),
-                                                                  .accepted = clock_.now(),
-                                                                  .expires = claims->expires}));
+      insert(key, std::make_shared<CredentialEntry>(CredentialRecord{.jwt = true,
+                                                                     .refused = true,
+                                                                     .learned = clock_.now(),
+                                                                     .accepted = clock_.now(),
+                                                                     .expires = claims->expires}));
+      return store_.sync();
     }
-    if (const auto gone = table_.erase(key)) forget(*gone);
+    const auto gone = table_.erase(key);
+    if (!gone) return;
+    forget(*gone);
+    store_.sync();
   }
 
   OfflineVerdict check_offline(const Credential& credential, const TagHint& tag) override {

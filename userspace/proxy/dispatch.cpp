@@ -43,7 +43,7 @@ bool acted_on_by_kubelet(const kube::GroupVersionResource& gvr) {
 
 cache::RecordOptions record_options(const Request& request, policy::Action action) {
   cache::RecordOptions options;
-  if (action == policy::Action::kMemory) options.residence = cache::Residence::kMemory;
+  if (action != policy::Action::kCache) options.residence = cache::Residence::kMemory;
   if (request.principal) {
     options.node_component = request.principal->is_node_component();
     if (request.principal->is_node() && acted_on_by_kubelet(request.attributes.gvr)) {
@@ -69,15 +69,30 @@ policy::RequestContext policy_context(const Request& request) {
   return context;
 }
 
+bool rules_name_principals(const config::Config& config) {
+  return std::ranges::any_of(config.cache.rules,
+                             [](const config::CacheRule& rule) { return rule.principal != "*"; });
+}
+
+bool is_write(kube::Verb verb) {
+  return verb == kube::Verb::kCreate || verb == kube::Verb::kUpdate || verb == kube::Verb::kPatch ||
+         verb == kube::Verb::kDelete;
+}
+
+// How a read of the same object may be remembered: what a write shows of it goes no other way.
+policy::Action action_of_read(const Request& request, const config::Config& config) {
+  // A rule may speak of a principal that is not known yet.
+  if (!request.principal && rules_name_principals(config)) return policy::Action::kMemory;
+  auto read = request.attributes;
+  read.verb = kube::Verb::kGet;
+  read.subresource.clear();
+  return policy::decide(read, policy_context(request), config).action;
+}
+
 bool wants_table(const Request& request) {
   return std::ranges::any_of(request.accept, [](const kube::AcceptChoice& choice) {
     return choice.representation.transform == kube::Transform::kTable;
   });
-}
-
-bool rules_name_principals(const config::Config& config) {
-  return std::ranges::any_of(config.cache.rules,
-                             [](const config::CacheRule& rule) { return rule.principal != "*"; });
 }
 
 Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
@@ -109,7 +124,9 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   }
   const auto decision =
       policy::decide(request->attributes, policy_context(*request), *thread.config);
-  request->record = record_options(*request, decision.action);
+  request->record = record_options(
+      *request, is_write(request->attributes.verb) ? action_of_read(*request, *thread.config)
+                                                   : decision.action);
   request->principal.reset();
 
   switch (decision.action) {

@@ -53,7 +53,7 @@ bool may_be_dry_run(const std::string& options) {
 enum class Effect : std::uint8_t {
   kNone,
   kShown,       // the answer is the object as it is now
-  kUnseen,      // the object changed, and the answer does not show it
+  kUnseen,      // the object changed, and the answer shows its version at most
   kCollection,  // many objects changed
 };
 
@@ -128,27 +128,31 @@ void remember_write(ThreadContext& thread, const Request& request, Effect effect
   if (!query) return;
   auto& store = thread.services.store;
   query->subresource.clear();
-  if (effect == Effect::kCollection) return store.purge(std::move(*query));
+  if (effect == Effect::kCollection) return store.record_delete_collection(std::move(*query));
   const auto encoding = written ? written->encoding() : kube::Encoding{};
   std::optional<Slice> bytes;
-  if (effect == Effect::kShown && written) bytes = std::move(*written).body();
+  if (written) bytes = std::move(*written).body();
   const auto object = bytes ? kube::parse_object(encoding, *bytes)
                             : Result<kube::Object>{make_error(Errc::kNotFound)};
   // A deletion is answered with a Status, or with the object as it was or still is (finalizers,
   // grace; Pods and Services also when they are gone): only the first is proof of anything.
-  if (object && object->type.kind == "Status" && request.attributes.verb == kube::Verb::kDelete) {
+  if (effect == Effect::kShown && object && object->type.kind == "Status" &&
+      request.attributes.verb == kube::Verb::kDelete) {
     return store.record_delete(std::move(*query));
   }
   // A transformed answer (Table, PartialObjectMetadata) is not the object.
-  const bool whole = object && request.attributes.verb != kube::Verb::kDelete &&
+  const bool whole = effect == Effect::kShown && object && request.attributes.verb != kube::Verb::kDelete &&
                      object->type.kind != "Status" && object->type.kind != "Table" &&
                      object->type.kind != "PartialObjectMetadata" && !object->meta.name.empty();
   if (whole) {
     query->name = object->meta.name;  // generateName
     query->representation.encoding = encoding;
-    return store.record_write(std::move(*query), encoding, std::move(*bytes));
+    return store.record_write(std::move(*query), encoding, std::move(*bytes), request.record);
   }
-  if (!query->name.empty()) store.record_unseen_write(std::move(*query));
+  if (!query->name.empty()) {
+    const bool versioned = object && object->type.kind != "Status";
+    store.record_unseen_write(std::move(*query), versioned ? object->meta.resource_version : 0);
+  }
 }
 
 }  // namespace
@@ -191,7 +195,7 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
   read::note_status(thread, *request, head->status);
   if (head->status / 100 != 2) effect = Effect::kNone;
   std::optional<Written> written;
-  if (effect == Effect::kShown) written = Written::create(*head);
+  if (effect == Effect::kShown || effect == Effect::kUnseen) written = Written::create(*head);
   if (!co_await request->reply.head(std::move(*head), false, Source::kUpstream)) co_return;
   while (true) {
     auto piece = co_await stream->read();

@@ -74,7 +74,7 @@ void forget_refused(ThreadContext& thread, const Request& request, unsigned stat
     body = kube::render_status(kube::Encoding::kJson,
                                kube::not_found(request.attributes.gvr, request.attributes.name));
   }
-  store.record_not_found(std::move(*query), std::move(body));
+  store.record_not_found(std::move(*query), std::move(body), request.record);
 }
 
 }  // namespace holdfast::read

@@ -26,7 +26,8 @@ class Recorder {
  public:
   virtual ~Recorder() = default;
   /// A piece of the body. When the queue's bound is met the recorder gives up: nothing of this
-  /// answer is stored, the client does not notice, and it is counted.
+  /// answer is stored, the client does not notice, it is counted, and what it would have replaced
+  /// is not served any more.
   virtual void feed(Slice bytes) = 0;
   /// The body ended in order. `on_done` (may be empty) runs on the writer thread after the commit;
   /// its argument tells whether it is stored (and, with kWriteThrough, synced).
@@ -127,21 +128,28 @@ class Store {
   /// A GET's answer.
   virtual std::unique_ptr<Recorder> record_get(Query query, RecordOptions options) = 0;
   /// A GET's 404, with the server's Status (JSON).
-  virtual void record_not_found(Query query, std::string status) = 0;
+  virtual void record_not_found(Query query, std::string status, RecordOptions options) = 0;
   /// The answer to a create, update or patch (the object as it now is, GET form), or a delete: what
-  /// this principal is served follows at once.
-  virtual void record_write(Query query, kube::Encoding encoding, Slice object) = 0;
+  /// this principal is served follows at once. `options`: as for a read of the object.
+  virtual void record_write(Query query, kube::Encoding encoding, Slice object,
+                            RecordOptions options) = 0;
   virtual void record_delete(Query query) = 0;
-  /// A write of which only the success is known: the object is not served until it is shown again,
-  /// and no list that holds it.
-  virtual void record_unseen_write(Query query) = 0;
+  /// A delete of a collection: which objects it changed is not known.
+  virtual void record_delete_collection(Query scope) = 0;
+  /// A write whose outcome was not shown, but for the resourceVersion it led to, if that is known
+  /// (else 0): the object is not served until it is shown again, and a list that holds it not until
+  /// its own watch or list is newer.
+  virtual void record_unseen_write(Query query, kube::ResourceVersion version) = 0;
   virtual void record_document(identity::PrincipalId principal, std::string key, Document document,
                                RecordOptions options) = 0;
   virtual void forget_document(identity::PrincipalId principal, std::string key) = 0;
-  /// A fresh 401, 403 or 404 on this scope, or a CRD that is gone: what that principal was shown of
-  /// it goes at once. An empty name purges the collection, an empty resource everything. Documents
-  /// of the resource go in any case: what is in them can't be told.
+  /// A fresh 401 or 403 on this scope: what that principal was shown of it goes at once, and so
+  /// does what is on its way. An empty name purges the collection, an empty resource everything.
+  /// Documents of the resource go in any case: what is in them can't be told. On disk soon.
   virtual void purge(Query scope) = 0;
+  /// A 404 on the resource itself (a CRD that is gone): nothing that this principal was shown of it
+  /// is so any more. On disk soon.
+  virtual void forget_resource(identity::PrincipalId principal, kube::GroupVersionResource gvr) = 0;
 
   /// Tries the representations in the client's order. `at_least`: answers below it do not count
   /// (0: any).

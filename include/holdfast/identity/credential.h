@@ -54,6 +54,8 @@ class CredentialStore {
   virtual Result<void> put(const CredentialHash& key, std::string_view record) = 0;
   virtual std::optional<std::string> get(const CredentialHash& key) = 0;
   virtual Result<void> erase(const CredentialHash& key) = 0;
+  /// Sees that what was changed survives a power cut too; does not wait for it.
+  virtual void sync() {}
   /// Named values: the JWKS, the last persisted time.
   virtual Result<void> put_named(std::string_view name, std::string_view value) = 0;
   virtual std::optional<std::string> get_named(std::string_view name) = 0;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "cache/engine.h"
@@ -46,12 +47,36 @@ class DamageTest : public StoreTest {
     store_.reset();
     auto key = load_store_key(directory_.path(), "auto").value();
     auto disk = std::make_unique<FailingKv>(Kv::open_disk(rows()).value(), full_);
+    kv_ = disk.get();
     store_ = open_store(options(), clock_, std::move(disk), Kv::open_memory().value(), key,
                         LossMark::open(directory_.path() / "lost-writes").value())
                  .value();
   }
   std::shared_ptr<std::atomic<bool>> full_ = std::make_shared<std::atomic<bool>>(false);
+  FailingKv* kv_ = nullptr;  // of `open_failing`
 };
+
+TEST_F(DamageTest, WhatIsTakenAwayStaysAwayAfterAPowerCut) {
+  open_failing();
+  ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
+  const auto synced = [&](const std::function<void()>& change) {
+    std::promise<void> done;
+    const int before = kv_->syncs;
+    change();
+    // One more task behind it, which asks for no sync itself.
+    store_->record_list(query("z"), "", {})->finish([&](bool) { done.set_value(); });
+    done.get_future().wait();
+    return kv_->syncs > before;
+  };
+  EXPECT_FALSE(synced([&] { record_get_unseen(query("a", "two"), {"a", "two", 6}); }));
+  EXPECT_TRUE(synced([&] { store_->record_not_found(query("a", "one"), "{}", {}); }));
+  EXPECT_TRUE(synced([&] { store_->purge(query("a", "two")); }));
+  EXPECT_TRUE(synced([&] { store_->forget_resource(principal(1), query().gvr); }));
+  EXPECT_TRUE(synced([&] {
+    ASSERT_TRUE(store_->credentials().erase({}));
+    store_->credentials().sync();
+  }));
+}
 
 TEST_F(DamageTest, ADamagedObjectIsNotServedNorItsList) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));

@@ -24,8 +24,13 @@ class FailingKv final : public Kv {
   std::unique_ptr<KvCursor> scan(std::string_view prefix, const KvSnapshot* at) override {
     return under_->scan(prefix, at);
   }
+  Result<void> sync() override {
+    ++syncs;
+    return under_->sync();
+  }
   Result<void> write(const std::vector<KvOp>& ops, bool sync) override {
     if (*full_) return make_error(Errc::kUnavailable, "No space left on device");
+    if (sync) ++syncs;
     return under_->write(ops, sync);
   }
   Result<void> wipe() override { return under_->wipe(); }
@@ -33,6 +38,8 @@ class FailingKv final : public Kv {
     if (*full_) return make_error(Errc::kUnavailable, "No space left on device");
     return {};
   }
+
+  std::atomic<int> syncs{0};  ///< writes that are on disk, not only written
 
  private:
   std::unique_ptr<Kv> under_;

@@ -97,6 +97,31 @@ TEST_F(ListTest, PagesNobodyContinuesGo) {
   EXPECT_FALSE(record_list(query("a"), 9, {}, "t"));
 }
 
+TEST_F(ListTest, AFirstPageThatIsAskedForAgainReplacesTheOther) {
+  ASSERT_TRUE(record_list(query("a"), 9, {{"a", "one"}, {"a", "two"}}, "", "t"));
+  ASSERT_TRUE(record_list(query("a"), 9, {{"a", "one"}}, "", "t"));
+  store_->drain();
+  EXPECT_EQ(store_->stats().objects, 1u);
+  ASSERT_TRUE(record_list(query("a"), 9, {{"a", "three"}}, "t"));
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@1", "a/three@1"}));
+}
+
+TEST_F(ListTest, AListThatIsUnderWayDoesNotSurviveARefusal) {
+  auto open = store_->record_list(query("a"), "", {});
+  const auto body = json_list(9, {{"a", "one"}, {"a", "two"}});
+  open->feed(Slice::copy(body.substr(0, 150)));
+  ASSERT_TRUE(record_list(query("b"), 9, {{"b", "one"}}, "", "t"));
+  store_->drain();
+  store_->purge(query("a"));
+  open->feed(Slice::copy(body.substr(150)));
+  open->finish({});
+  store_->drain();
+  EXPECT_NE(list(query("a")).outcome, Outcome::kHit);
+  EXPECT_FALSE(record_list(query("b"), 9, {{"b", "two"}}, "t"));
+  store_->drain();
+  EXPECT_EQ(store_->stats().objects, 0u);
+}
+
 TEST_F(ListTest, WhatWasCutShortIsNotStored) {
   {
     auto cut = store_->record_list(query("a"), "", {});

@@ -111,7 +111,7 @@ TEST_F(ObjectTest, AStaleGetChangesNothing) {
 }
 
 TEST_F(ObjectTest, A404IsRemembered) {
-  store_->record_not_found(query("a", "opt"), R"({"kind":"Status","code":404})");
+  store_->record_not_found(query("a", "opt"), R"({"kind":"Status","code":404})", {});
   const auto answer = get(query("a", "opt"));
   EXPECT_EQ(answer.outcome, Outcome::kAbsent);
   EXPECT_EQ(answer.not_found_body, R"({"kind":"Status","code":404})");
@@ -125,7 +125,7 @@ TEST_F(ObjectTest, A404IsRemembered) {
 TEST_F(ObjectTest, A404EndsWhatWasShown) {
   ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
-  store_->record_not_found(query("a", "one"), "{}");
+  store_->record_not_found(query("a", "one"), "{}", {});
   EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kAbsent);
   EXPECT_EQ(items(query("a")), Strings{"a/two@6"});
   // Seen again.
@@ -144,11 +144,11 @@ TEST_F(ObjectTest, AbsenceFromANewerListEndsAGet) {
 TEST_F(ObjectTest, WritesShow) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   store_->record_write(query("a", "one"), kube::Encoding::kJson,
-                       Slice::own(json_object({"a", "one", 12})));
+                       Slice::own(json_object({"a", "one", 12})), {});
   EXPECT_EQ(items(query("a")), Strings{"a/one@12"});
-  store_->record_not_found(query("a", "new"), "{}");
+  store_->record_not_found(query("a", "new"), "{}", {});
   store_->record_write(query("a", "new"), kube::Encoding::kJson,
-                       Slice::own(json_object({"a", "new", 13})));
+                       Slice::own(json_object({"a", "new", 13})), {});
   EXPECT_EQ(get(query("a", "new")).object.meta.resource_version, 13u);
   EXPECT_EQ(items(query("a")), (Strings{"a/new@13", "a/one@12"}));
   EXPECT_EQ(store_->floor(principal(1), query().gvr), 13u);
@@ -159,7 +159,7 @@ TEST_F(ObjectTest, WritesShow) {
 
 TEST_F(ObjectTest, AWriteInAnotherEncodingHoldsTheListBack) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  store_->record_write(query("a", "one"), kube::Encoding::kProtobuf, Slice::own("not an object"));
+  store_->record_write(query("a", "one"), kube::Encoding::kProtobuf, Slice::own("not an object"), {});
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
   ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 11}}));
@@ -198,6 +198,34 @@ TEST_F(ObjectTest, ASelectedListSurvivesTheRefusalOfAWiderOne) {
   EXPECT_EQ(items(own), Strings{"a/one@5"});
 }
 
+TEST_F(ObjectTest, AResourceThatIsGoneTakesAllWithIt) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(selected("app=web", "a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_get(query("b", "x"), {"b", "x", 3}));
+  ASSERT_TRUE(record_list(query("a", "", 2), 10, {{"a", "one", 5}}));
+  store_->forget_resource(principal(1), query().gvr);
+  EXPECT_EQ(list(query()).outcome, Outcome::kMiss);
+  EXPECT_EQ(list(selected("app=web", "a")).outcome, Outcome::kMiss);
+  EXPECT_EQ(get(query("b", "x")).outcome, Outcome::kMiss);
+  EXPECT_EQ(items(query("a", "", 2)), Strings{"a/one@5"});
+}
+
+TEST_F(ObjectTest, ADeletedCollectionEndsWhatItMayHaveHeld) {
+  ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}, {"b", "x", 5}}));
+  ASSERT_TRUE(record_list(selected("app=web", "a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(query("b"), 10, {{"b", "x", 5}}));
+  ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
+  auto watch = store_->record_watch(selected("app=web", "a"), 10, false, {});
+  store_->record_delete_collection(query("a"));
+  EXPECT_EQ(list(query()).outcome, Outcome::kBroken);
+  EXPECT_EQ(list(selected("app=web", "a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
+  EXPECT_EQ(items(query("b")), Strings{"b/x@5"});
+  // A list that is followed hears of it by itself.
+  ASSERT_TRUE(send(*watch, make_event(kube::EventType::kDeleted, {"a", "one", 15})));
+  EXPECT_EQ(items(selected("app=web", "a")), Strings{});
+}
+
 TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
   const auto gvr = query().gvr;
   const auto show = [&] {
@@ -216,11 +244,11 @@ TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
   store_->purge(query("a"));  // what a Table shows can't be told
   EXPECT_FALSE(shown());
   show();
-  store_->record_not_found(query("a", "x"), "{}");
+  store_->record_not_found(query("a", "x"), "{}", {});
   EXPECT_FALSE(shown());
   show();
   store_->record_write(query("a", "x"), kube::Encoding::kJson,
-                       Slice::own(json_object({"a", "x", 5})));
+                       Slice::own(json_object({"a", "x", 5})), {});
   EXPECT_FALSE(shown());
   show();
   store_->record_delete(query("a", "x"));
@@ -233,7 +261,7 @@ TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
 TEST_F(ObjectTest, AWriteThatNobodySawEndsWhatItMayHaveChanged) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
   ASSERT_TRUE(record_list(query("b"), 10, {{"b", "one", 5}}));
-  store_->record_unseen_write(query("a", "one"));
+  store_->record_unseen_write(query("a", "one"), 0);
   EXPECT_NE(get(query("a", "one")).outcome, Outcome::kDerived);
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(list(query("b")).outcome, Outcome::kHit);

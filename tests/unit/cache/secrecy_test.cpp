@@ -29,7 +29,7 @@ class SecrecyTest : public StoreTest {
                             {{"plainspace", "plainname", 5, "plainlabel", "plainvalue"}}, "", ""));
     ASSERT_TRUE(record_list(selected("app=plainselector"), 10, {}));
     ASSERT_TRUE(record_get(query("plainspace", "plainget"), {"plainspace", "plainget", 6}));
-    store_->record_not_found(query("plainspace", "plainmissing"), R"({"message":"plainstatus"})");
+    store_->record_not_found(query("plainspace", "plainmissing"), R"({"message":"plainstatus"})", {});
     store_->record_document(principal(1), "/plainpath",
                             {.content_type = "plaintype", .body = Slice::own("plainbody")}, {});
     identity::CredentialHash hash;
@@ -116,6 +116,30 @@ TEST_F(SecrecyTest, AValueOpensUnderItsOwnKeyOnly) {
   }
   ASSERT_TRUE(sealer.open("row", sealer.seal("row", ""), plain));
   EXPECT_EQ(plain, "");
+}
+
+TEST_F(SecrecyTest, AnAbsenceDoesNotBringWhatIsWrittenNextToDisk) {
+  const RecordOptions memory{.residence = Residence::kMemory};
+  auto secret = query("a", "secret");
+  secret.gvr.resource = "secrets";
+  store_->record_not_found(secret, "{}", memory);
+  store_->drain();
+  EXPECT_EQ(get(secret).outcome, Outcome::kAbsent);
+  EXPECT_EQ(store_->stats().disk_bytes, 0u);
+  // As after an absence that was remembered on disk by another rule, or a refusal.
+  auto other = secret;
+  other.name = "other";
+  store_->record_not_found(other, "{}", {});
+  store_->purge(secret);
+  store_->drain();
+  const auto before = store_->stats().disk_bytes;
+  store_->record_write(secret, kube::Encoding::kJson,
+                       Slice::own(json_object({"a", "secret", 5, "web", "plainvalue"})), memory);
+  store_->drain();
+  EXPECT_EQ(get(secret).outcome, Outcome::kHit);
+  EXPECT_LE(store_->stats().disk_bytes, before);
+  open();
+  EXPECT_NE(get(secret).outcome, Outcome::kHit);
 }
 
 TEST_F(SecrecyTest, CredentialsSurviveARestartAndNotAnotherCluster) {

@@ -155,6 +155,12 @@ class StoreTest : public ::testing::Test {
   bool record_get(const Query& q, const Item& item, RecordOptions options = {}) {
     return feed(*store_->record_get(q, options), json_object(item));
   }
+  /// As `record_get`, without waiting for it.
+  void record_get_unseen(const Query& q, const Item& item) {
+    const auto recorder = store_->record_get(q, {});
+    recorder->feed(Slice::own(json_object(item)));
+    recorder->finish({});
+  }
   bool send(WatchRecorder& watch, const kube::WatchEvent& event) {
     bool stored = false;
     watch.event(event, [&](bool ok) { stored = ok; });

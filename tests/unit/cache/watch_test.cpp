@@ -44,27 +44,105 @@ TEST_F(WatchTest, TwoWatchesOfOneListAgree) {
   EXPECT_EQ(items(query("a")), Strings{"a/one@13"});
 }
 
-TEST_F(WatchTest, AGapIsNotFollowed) {
+TEST_F(WatchTest, AGapHoldsTheListBack) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
   auto watch = store_->record_watch(query("a"), 20, false, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 21})));
+  // What came or went between 10 and 20 is in no event: a kubelet would kill what the list lacks.
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "two")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "three")).outcome, Outcome::kBroken);
   ASSERT_TRUE(send(*watch, make_bookmark(30)));
-  // The object is as it was seen, the list is not said to be any newer.
-  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
-  EXPECT_EQ(items(query("a")), (Strings{"a/one@21", "a/two@6"}));
+  // Nor is a list from before (resourceVersion=0) as new as what was shown, nor is a restart.
+  ASSERT_TRUE(record_list(query("a"), 25, {{"a", "one", 21}}));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  watch.reset();
+  open();
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   // A list as new as the watch closes the gap.
+  watch = store_->record_watch(query("a"), 30, false, {});
   ASSERT_TRUE(record_list(query("a"), 32, {{"a", "one", 21}}));
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "three", 33})));
   EXPECT_EQ(list(query("a")).snapshot->resource_version(), 33u);
 }
 
+TEST_F(WatchTest, AWatchAheadOfTheListHoldsItBackAtOnce) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_list(query("b"), 10, {{"b", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 20, false, {});
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(items(query("b")), Strings{"b/one@5"});
+  // A wider list that is as new says the same.
+  ASSERT_TRUE(record_list(query(), 20, {{"a", "two", 15}, {"b", "one", 5}}));
+  EXPECT_EQ(items(query("a")), Strings{"a/two@15"});
+}
+
+TEST_F(WatchTest, AnotherClientsWatchClosesTheGap) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto follower = store_->record_watch(query("a"), 10, false, {});
+  auto ahead = store_->record_watch(query("a"), 20, false, {});
+  ASSERT_TRUE(send(*ahead, make_event(EventType::kModified, {"a", "one", 22})));
+  ASSERT_TRUE(send(*follower, make_event(EventType::kAdded, {"a", "two", 15})));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*follower, make_event(EventType::kModified, {"a", "one", 22})));
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@22", "a/two@15"}));
+  ASSERT_TRUE(send(*ahead, make_event(EventType::kDeleted, {"a", "two", 23})));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@22"});
+}
+
+TEST_F(WatchTest, OrdinaryWatchesHoldNothingBack) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
+  ASSERT_TRUE(send(*watch, make_bookmark(18)));
+  auto older = store_->record_watch(query("a"), 12, false, {});
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
+  ASSERT_TRUE(send(*older, make_event(EventType::kAdded, {"a", "two", 15})));
+  ASSERT_TRUE(record_list(query("a"), 14, {{"a", "one", 5}}));  // resourceVersion=0 may be late
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
+  watch.reset();
+  older.reset();
+  open();
+  watch = store_->record_watch(query("a"), 18, false, {});
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 20})));
+  EXPECT_EQ(items(query("a")), Strings{"a/two@15"});
+}
+
+TEST_F(WatchTest, AnOwnDeleteIsHealedByTheListsOwnWatch) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  // Answered with the object as it went, which proves nothing; at the revision of the deletion.
+  store_->record_unseen_write(query("a", "one"), 15);
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "two", 12})));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 15})));
+  EXPECT_EQ(items(query("a")), Strings{"a/two@12"});
+  // The event came first: nothing to wait for.
+  store_->record_unseen_write(query("a", "one"), 15);
+  EXPECT_EQ(items(query("a")), Strings{"a/two@12"});
+}
+
+TEST_F(WatchTest, AWriteOfUnknownVersionIsHealedByWhatTheWatchSaysNext) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  auto watch = store_->record_watch(query("a"), 10, false, {});
+  store_->record_unseen_write(query("a", "one"), 0);  // an eviction
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_bookmark(20)));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+}
+
 TEST_F(WatchTest, AWatchFromNowhereIsFollowedFromItsFirstBookmark) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   auto watch = store_->record_watch(query("a"), 0, false, {});
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
-  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   ASSERT_TRUE(send(*watch, make_bookmark(20)));
-  EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   ASSERT_TRUE(record_list(query("a"), 25, {{"a", "two", 15}}));
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 26})));
   EXPECT_EQ(items(query("a")), Strings{});
@@ -157,6 +235,39 @@ TEST_F(WatchTest, AFullQueueBreaksTheList) {
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 11}}));
   EXPECT_EQ(items(query("a")), Strings{"a/one@11"});
+}
+
+TEST_F(WatchTest, AnswersThatFindNoPlaceInTheQueueEndWhatTheyWouldReplace) {
+  queue_bytes_ = 20'000;
+  open();
+  const std::string large(30'000, 'z');
+  const auto show = [&](const std::unique_ptr<Recorder>& recorder, const std::string& body) {
+    bool stored = true;
+    recorder->feed(Slice::copy(body));
+    recorder->finish([&](bool ok) { stored = ok; });
+    store_->drain();
+    EXPECT_FALSE(stored);
+  };
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_get(query("a", "two"), {"a", "two", 6}));
+  ASSERT_TRUE(record_list(query("b"), 10, {{"b", "one", 5}}));
+  show(store_->record_list(query("a"), "", {}), json_list(20, {{"a", "one", 15, "web", large}}));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  EXPECT_NE(get(query("a", "two")).outcome, Outcome::kHit);
+  EXPECT_EQ(items(query("b")), Strings{"b/one@5"});
+
+  ASSERT_TRUE(record_get(query("b", "one"), {"b", "one", 5}));
+  auto watch = store_->record_watch(query("b"), 10, false, {});
+  show(store_->record_get(query("b", "one"), {}), json_object({"b", "one", 15, "web", large}));
+  EXPECT_EQ(get(query("b", "one")).outcome, Outcome::kBroken);
+  EXPECT_EQ(list(query("b")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"b", "one", 15})));
+  EXPECT_EQ(items(query("b")), Strings{"b/one@15"});
+
+  store_->record_document(principal(1), "/apis", {.body = Slice::own("{}")}, {});
+  EXPECT_TRUE(store_->document(principal(1), "/apis"));
+  store_->record_document(principal(1), "/apis", {.body = Slice::own(std::string{large})}, {});
+  EXPECT_FALSE(store_->document(principal(1), "/apis"));
 }
 
 TEST_F(WatchTest, ARecorderMayOutliveItsStore) {

@@ -50,6 +50,7 @@ class FakeStore final : public CredentialStore {
     records.erase(key);
     return {};
   }
+  void sync() override { ++syncs; }
   Result<void> put_named(std::string_view name, std::string_view value) override {
     std::scoped_lock lock{mutex_};
     named[std::string{name}] = value;
@@ -63,7 +64,7 @@ class FakeStore final : public CredentialStore {
 
   std::map<CredentialHash, std::string> records;
   std::map<std::string, std::string> named;
-  int puts = 0;
+  int puts = 0, syncs = 0;
 
  private:
   std::mutex mutex_;
