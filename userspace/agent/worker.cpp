@@ -26,6 +26,7 @@
 #include "holdfast/kernel/listener_address.h"
 #include "holdfast/kernel/own_traffic.h"
 #include "holdfast/telemetry/log.h"
+#include "writes/shared.h"
 
 namespace holdfast::agent {
 namespace {
@@ -138,6 +139,7 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<ServiceDiscovery> discovery_;
   std::vector<Endpoint> service_targets_;  ///< what the API server last said
   bool discover_now_ = true;
+  std::unique_ptr<writes::Shared> writes_;
   std::unique_ptr<request::Services> services_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::vector<Endpoint> listening_;
@@ -264,8 +266,10 @@ Result<void> WorkerImpl::build_discovery() {
 }
 
 Result<void> WorkerImpl::build_threads() {
-  services_.reset(
-      new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_, clock_});
+  writes_.reset(new writes::Shared{
+      .tokens = {store_->hmac_key(), store_->credentials(), clock_}, .events = {}});
+  services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
+                                        clock_, *writes_});
   const auto& probe = config_->upstream.probe;
   for (std::size_t i = 0; i < config_->threads; ++i) {
     std::vector<Acceptor> acceptors;

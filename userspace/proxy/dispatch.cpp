@@ -12,6 +12,7 @@
 #include "read/offline_answer.h"
 #include "read/read.h"
 #include "watch/watch.h"
+#include "writes/offline_write.h"
 
 namespace holdfast::proxy {
 namespace {
@@ -110,6 +111,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       policy::decide(request->attributes, policy_context(*request), *thread.config);
   request->record = record_options(*request, decision.action);
   request->principal.reset();
+  const auto offline = writes::OfflineWrite::of(thread, request, decision.action);
 
   switch (decision.action) {
     case policy::Action::kTunnel:
@@ -120,7 +122,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       const bool watch = request->attributes.verb == kube::Verb::kWatch;
       if (request->accept.empty() || (watch && wants_table(*request)) ||
           request->head().method != "GET") {
-        co_await forward(thread, request);
+        co_await forward(thread, request, offline.get());
       } else if (watch) {
         co_await watch::serve_watch(thread, request);
       } else {
@@ -138,7 +140,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
     case policy::Action::kForward:
     case policy::Action::kLease:
     case policy::Action::kLocal:
-      co_await forward(thread, request);
+      co_await forward(thread, request, offline.get());
       break;
   }
 }

@@ -15,6 +15,10 @@
 #include "holdfast/upstream/pool.h"
 #include "request/principal_resolver.h"
 
+namespace holdfast::writes {
+struct Shared;
+}
+
 namespace holdfast::request {
 
 /// What all threads share; each member is thread-safe and outlives them.
@@ -26,6 +30,7 @@ struct Services {
   telemetry::Metrics& metrics;
   telemetry::Broadcast& trace;
   const Clock& clock;
+  writes::Shared& writes;
 };
 
 /// What one I/O thread has of its own. Everything a request does happens on one of these.
