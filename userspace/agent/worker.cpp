@@ -27,6 +27,7 @@
 #include "holdfast/kernel/own_traffic.h"
 #include "holdfast/telemetry/log.h"
 #include "lease/book.h"
+#include "writes/shared.h"
 
 namespace holdfast::agent {
 namespace {
@@ -140,6 +141,7 @@ class WorkerImpl final : public Worker {
   std::vector<Endpoint> service_targets_;  ///< what the API server last said
   bool discover_now_ = true;
   lease::Book leases_{clock_};
+  std::unique_ptr<writes::Shared> writes_;
   std::unique_ptr<request::Services> services_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::vector<Endpoint> listening_;
@@ -266,8 +268,10 @@ Result<void> WorkerImpl::build_discovery() {
 }
 
 Result<void> WorkerImpl::build_threads() {
+  writes_.reset(new writes::Shared{
+      .tokens = {store_->hmac_key(), store_->credentials(), clock_}, .events = {}});
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
-                                        clock_, leases_});
+                                        clock_, leases_, *writes_});
   const auto& probe = config_->upstream.probe;
   for (std::size_t i = 0; i < config_->threads; ++i) {
     std::vector<Acceptor> acceptors;

@@ -84,6 +84,27 @@ Action action_of(config::CacheAction action) {
   return Action::kForward;
 }
 
+constexpr std::string_view kTokenResource = "serviceaccounts/token";
+
+bool is_token_request(const RequestAttributes& request) {
+  return request.gvr.group.empty() && request.gvr.resource == "serviceaccounts" &&
+         request.subresource == "token" && request.verb == Verb::kCreate && !request.dry_run;
+}
+
+/// Whoever reads a replayable token from a disk is that service account: it is kept in memory
+/// unless a rule names the very resource, which is the operator saying so.
+Decision decide_token(const RequestAttributes& request, const RequestContext& context,
+                      const config::Config& config) {
+  for (std::size_t i = 0; i < config.cache.rules.size(); ++i) {
+    const auto& rule = config.cache.rules[i];
+    if (!rule_matches(rule, request, context)) continue;
+    const auto action = action_of(rule.action);
+    if (action == Action::kCache && rule.resource != kTokenResource) break;
+    return {action, Reason::kRule, static_cast<int>(i)};
+  }
+  return {Action::kMemory, Reason::kToken};
+}
+
 }  // namespace
 
 Decision decide(const RequestAttributes& request, const RequestContext& context,
@@ -91,6 +112,9 @@ Decision decide(const RequestAttributes& request, const RequestContext& context,
   if (context.upgrade) return {Action::kTunnel, Reason::kUpgrade};
   if (!request.resource_request) return decide_path(request);
   if (is_review(request)) return {Action::kForward, Reason::kReview};
+  if (context.node_component && is_token_request(request)) {
+    return decide_token(request, context, config);
+  }
   if (!request.subresource.empty() && request.subresource != "status" &&
       request.subresource != "scale") {
     return {Action::kForward, Reason::kSubresource};

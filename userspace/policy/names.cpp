@@ -38,6 +38,8 @@ std::string_view to_string(Reason reason) {
       return "secret";
     case Reason::kWrite:
       return "write";
+    case Reason::kToken:
+      return "token";
     case Reason::kReview:
       return "review";
     case Reason::kSubresource:

@@ -13,6 +13,7 @@
 #include "read/offline_answer.h"
 #include "read/read.h"
 #include "watch/watch.h"
+#include "writes/offline_write.h"
 
 namespace holdfast::proxy {
 namespace {
@@ -128,6 +129,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       *request, is_write(request->attributes.verb) ? action_of_read(*request, *thread.config)
                                                    : decision.action);
   request->principal.reset();
+  const auto offline = writes::OfflineWrite::of(thread, request, decision.action);
 
   switch (decision.action) {
     case policy::Action::kTunnel:
@@ -138,7 +140,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       const bool watch = request->attributes.verb == kube::Verb::kWatch;
       if (request->accept.empty() || (watch && wants_table(*request)) ||
           request->head().method != "GET") {
-        co_await forward(thread, request);
+        co_await forward(thread, request, offline.get());
       } else if (watch) {
         co_await watch::serve_watch(thread, request);
       } else {
@@ -162,7 +164,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       break;
     case policy::Action::kForward:
     case policy::Action::kLocal:
-      co_await forward(thread, request);
+      co_await forward(thread, request, offline.get());
       break;
   }
 }

@@ -29,7 +29,11 @@ bool has_body(const http::RequestHead& head) {
 
 // Sends the request's body. A server that answered early need not read it all: its answer counts.
 Task<> send_body(std::shared_ptr<Request> request, http::ClientStream& stream,
-                 std::string* options) {
+                 std::string* options, const writes::OfflineWrite* taken) {
+  if (taken) {
+    const auto sent = co_await stream.write(taken->body(), taken->whole());
+    if (!sent || taken->whole()) co_return;
+  }
   while (true) {
     auto piece = co_await request->exchange->read();
     if (!piece) {
@@ -155,13 +159,23 @@ void remember_write(ThreadContext& thread, const Request& request, Effect effect
   }
 }
 
+Task<> answer_offline(ThreadContext& thread, std::shared_ptr<Request> request,
+                      writes::OfflineWrite* offline) {
+  if (offline) co_return co_await offline->answer();
+  co_await request->reply.status(request->error_encoding(), read::link_down(thread),
+                                 Source::kLocal);
+}
+
 }  // namespace
 
-Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
+Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
+               writes::OfflineWrite* offline) {
+  if (offline) {
+    const bool prepared = co_await offline->prepare();
+    if (!prepared) co_return;
+  }
   if (thread.services.link.state() == upstream::Link::kOffline) {
-    co_await request->reply.status(request->error_encoding(), read::link_down(thread),
-                                   Source::kLocal);
-    co_return;
+    co_return co_await answer_offline(thread, request, offline);
   }
   auto effect = effect_of(*request);
   // Whose view it changes is found out while the request is under way.
@@ -170,14 +184,10 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
   auto opened =
       co_await thread.pool.open(request->client->identity, request::upstream_head(request->head()),
                                 !body, request->client->sticky);
-  if (!opened) {
-    co_await request->reply.status(request->error_encoding(), read::link_down(thread),
-                                   Source::kLocal);
-    co_return;
-  }
+  if (!opened) co_return co_await answer_offline(thread, request, offline);
   const auto stream = std::move(*opened);
   std::string options;
-  if (body) co_await send_body(request, *stream, &options);
+  if (body) co_await send_body(request, *stream, &options, offline);
   const bool deletes = request->attributes.verb == kube::Verb::kDelete;
   if (effect == Effect::kShown && deletes && may_be_dry_run(options)) effect = Effect::kUnseen;
   auto head = co_await stream->response();
@@ -185,17 +195,19 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
     // The request may or may not have been carried out: no Status could say which, and the client
     // knows best whether to ask again.
     if (thread.services.link.state() == upstream::Link::kOffline) {
-      co_await request->reply.status(request->error_encoding(), read::link_down(thread),
-                                     Source::kLocal);
+      co_await answer_offline(thread, request,
+                              offline && offline->repeatable() ? offline : nullptr);
     } else {
       request->reply.abort();
     }
     co_return;
   }
   read::note_status(thread, *request, head->status);
-  if (head->status / 100 != 2) effect = Effect::kNone;
+  const unsigned status = head->status;
+  if (status / 100 != 2) effect = Effect::kNone;
   std::optional<Written> written;
-  if (effect == Effect::kShown || effect == Effect::kUnseen) written = Written::create(*head);
+  const bool seen = effect == Effect::kShown || effect == Effect::kUnseen;
+  if (seen || (offline && offline->learns())) written = Written::create(*head);
   if (!co_await request->reply.head(std::move(*head), false, Source::kUpstream)) co_return;
   while (true) {
     auto piece = co_await stream->read();
@@ -207,7 +219,11 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
     if (written) written->feed(*piece);
     if (!co_await request->reply.write(std::move(*piece), false)) co_return;
   }
-  if (effect != Effect::kNone) {
+  if (offline && offline->learns()) {
+    const auto encoding = written ? written->encoding() : kube::Encoding{};
+    co_await offline->answered(status, encoding,
+                               written ? std::move(*written).body() : std::nullopt);
+  } else if (effect != Effect::kNone) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
     remember_write(thread, *request, effect, std::move(written));
   }

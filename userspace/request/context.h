@@ -17,6 +17,8 @@
 
 namespace holdfast::lease {
 class Book;
+namespace holdfast::writes {
+struct Shared;
 }
 
 namespace holdfast::request {
@@ -31,6 +33,7 @@ struct Services {
   telemetry::Broadcast& trace;
   const Clock& clock;
   lease::Book& leases;
+  writes::Shared& writes;
 };
 
 /// What one I/O thread has of its own. Everything a request does happens on one of these.

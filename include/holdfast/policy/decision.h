@@ -29,6 +29,7 @@ enum class Reason : std::uint8_t {
   kLease,            ///< coordination.k8s.io leases
   kSecret,           ///< Secrets of others than node components stay in memory
   kWrite,            ///< changes something
+  kToken,            ///< a kubelet's serviceaccounts/token: replayed to it while the link is down
   kReview,           ///< tokenreviews, subjectaccessreviews, …: an answer for now only
   kSubresource,      ///< other than status and scale
   kHealthOrMetrics,  ///< /healthz, /livez, /readyz, /metrics …

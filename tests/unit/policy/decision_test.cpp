@@ -126,6 +126,38 @@ TEST(Decide, EachPatternOfARule) {
   }
 }
 
+// Whoever reads a replayable token from a disk is that service account.
+TEST(Decide, AKubeletsTokenIsOnDiskOnlyWhenARuleNamesIt) {
+  constexpr const char* kTarget = "/api/v1/namespaces/a/serviceaccounts/b/token";
+  const RequestContext kubelet{.username = "system:node:edge-1", .node_component = true};
+  const auto by_default = decide_for("POST", kTarget, kubelet);
+  EXPECT_EQ(by_default.action, Action::kMemory);
+  EXPECT_EQ(by_default.reason, Reason::kToken);
+  EXPECT_EQ(decide_for("POST", std::string{kTarget}.append("?dryRun=All").c_str(), kubelet).action,
+            Action::kForward);
+  struct Row {
+    const char* rule;
+    Action action;
+  };
+  const Row rows[] = {
+      {"{resource: serviceaccounts/token, action: cache}", Action::kCache},
+      {"{resource: serviceaccounts/token, verb: create, action: cache}", Action::kCache},
+      {"{resource: serviceaccounts/token, verb: get, action: cache}", Action::kMemory},
+      {"{resource: serviceaccounts/token, namespace: other, action: cache}", Action::kMemory},
+      {"{action: cache}", Action::kMemory},
+      {"{resource: \"*\", action: cache}", Action::kMemory},
+      {"{resource: serviceaccounts/token, action: memory}", Action::kMemory},
+      {"{resource: serviceaccounts/token, action: bypass}", Action::kForward},
+      {"{action: bypass}", Action::kForward},
+      {"{action: cache}, {resource: serviceaccounts/token, action: cache}", Action::kMemory},
+  };
+  for (const auto& row : rows) {
+    const auto config = with_rules(row.rule);
+    EXPECT_EQ(decide_for("POST", kTarget, kubelet, config).action, row.action) << row.rule;
+    EXPECT_EQ(decide_for("POST", kTarget, {}, config).action, Action::kForward) << row.rule;
+  }
+}
+
 TEST(Decide, TheFirstRuleWins) {
   const auto config = with_rules(
       "{resource: pods, verb: get, action: memory}, {resource: pods, action: bypass}, "
