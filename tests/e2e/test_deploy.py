@@ -9,6 +9,7 @@ import yaml
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 MANIFEST = DEPLOY / "daemonset.yaml"
 STATIC_POD = DEPLOY / "static-pod.yaml"
+APPROVER = DEPLOY / "approver.yaml"
 NAMESPACE = "holdfast-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:holdfast"
 
@@ -45,6 +46,29 @@ def test_server_side_dry_run(cluster, documents, installed):
     output = apply(cluster, MANIFEST, "--dry-run=server")
     assert len(output.splitlines()) == len(documents), output
     assert all("(server dry run)" in line for line in output.splitlines()), output
+
+
+def test_approver_server_side_dry_run(cluster):
+    documents = list(yaml.safe_load_all(APPROVER.read_text()))
+    output = apply(cluster, APPROVER, "--dry-run=server")
+    assert len(output.splitlines()) == len(documents), output
+    assert all("(server dry run)" in line for line in output.splitlines()), output
+
+
+def test_approver_grants_no_more_than_its_job():
+    documents = list(yaml.safe_load_all(APPROVER.read_text()))
+    (role,) = [d for d in documents if d["kind"] == "ClusterRole"]
+    granted = {(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    assert granted == {
+        ("certificatesigningrequests", "get"), ("certificatesigningrequests", "list"),
+        ("certificatesigningrequests", "watch"), ("certificatesigningrequests/approval", "update"),
+        ("signers", "approve"), ("nodes", "get")}
+    (signers,) = [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["signers"]]
+    assert signers == ["kubernetes.io/kubelet-serving"]
+    spec = next(d for d in documents if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] and "hostNetwork" not in spec and "volumes" not in spec
+    (container,) = spec["containers"]
+    assert "/" not in container["image"], "where images come from is the operator's choice"
 
 
 def test_admission_takes_the_pod(cluster, daemon_set, installed, tmp_path):

@@ -73,6 +73,7 @@ Json intercept_json(const Status::Intercept& in) {
   return {{"enabled", in.enabled},
           {"attached", in.attached},
           {"targets", in.targets},
+          {"certificate", in.certificate},
           {"listen", in.listen},
           {"circuits_open", in.circuits_open},
           {"flow_events_lost", in.flow_events_lost},
@@ -84,6 +85,7 @@ Status::Intercept intercept_of(const Json& json) {
   in.enabled = json.at("enabled");
   in.attached = json.at("attached");
   in.targets = json.at("targets").get<std::vector<std::string>>();
+  in.certificate = json.at("certificate");
   in.listen = json.at("listen").get<std::vector<std::string>>();
   in.circuits_open = json.at("circuits_open");
   in.flow_events_lost = json.at("flow_events_lost");

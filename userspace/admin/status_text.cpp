@@ -67,6 +67,7 @@ StatusSection intercept_section(const Status& s) {
   if (in.enabled) state = !in.attached ? "not attached" : stale ? "paused: no heartbeat" : "on";
   section.rows.push_back({"State", state, in.enabled && (!in.attached || stale)});
   section.rows.push_back({"Targets", join(in.targets, "none")});
+  if (!in.certificate.empty()) section.rows.push_back({"Certificate", in.certificate});
   section.rows.push_back({"Listening", join(in.listen, "nowhere")});
   section.rows.push_back({"Circuits open", std::to_string(in.circuits_open), in.circuits_open > 0});
   if (in.flow_events_lost > 0) {

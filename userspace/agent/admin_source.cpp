@@ -67,6 +67,7 @@ admin::Status AdminSource::status() {
   out.intercept.enabled = parts_.config.intercept.enabled;
   out.intercept.attached = parts_.interceptor != nullptr;
   out.intercept.targets = view.targets;
+  out.intercept.certificate = view.certificate;
   out.intercept.listen = parts_.listen;
   if (parts_.interceptor) {
     out.intercept.circuits_open = parts_.interceptor->open_circuits().size();

@@ -14,6 +14,7 @@ class ServingState {
     std::vector<std::string> problems;  ///< why the heart does not beat; empty: it does
     std::chrono::steady_clock::time_point last_beat{};
     std::vector<std::string> targets;
+    std::string certificate;  ///< how the requested one is doing; empty: none is requested
     std::string config_error;
     std::vector<std::string> restart_needed;
     std::chrono::system_clock::time_point link_since{};

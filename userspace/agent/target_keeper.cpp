@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "agent/chain_fetch.h"
 #include "holdfast/kernel/own_traffic.h"
@@ -13,8 +14,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTimeout = 3000ms;
-constexpr auto kRetry = 2s;
-constexpr auto kRepeat = 1h;
+constexpr auto kTick = 2s;
+constexpr std::chrono::seconds kRetryMin = 2s, kRetryMax = 60s;
+constexpr std::chrono::seconds kRepeat = 1h;
 
 }  // namespace
 
@@ -28,8 +30,9 @@ TargetKeeper::TargetKeeper(tls::Terminator& terminator, kernel::Interceptor* int
 Task<> TargetKeeper::run(Executor executor) {
   Timer timer{executor};
   publish();  // what an earlier run left on disk serves at once, also offline
+  auto retry = kRetryMin;
   while (true) {
-    recheck_ = false;
+    if (std::exchange(recheck_, false)) retry = kRetryMin;
     const auto candidates = candidates_;  // a reload may replace them meanwhile
     for (const auto& target : candidates) co_await look_at(executor, target);
     publish();
@@ -38,11 +41,14 @@ Task<> TargetKeeper::run(Executor executor) {
       return std::ranges::all_of(candidates_,
                                  [&](const Endpoint& target) { return terminator_.ready(target); });
     };
+    // A certificate may be waited for for days: the servers are not asked every two seconds then.
+    const auto patience = [&] { return all_ready() ? kRepeat : retry; };
     do {
-      timer.expires_after(kRetry);
+      timer.expires_after(kTick);
       co_await timer.async_wait(use_task);
       publish();
-    } while (all_ready() && !recheck_ && SteadyClock::now() - checked < kRepeat);
+    } while (!recheck_ && SteadyClock::now() - checked < patience());
+    retry = all_ready() ? kRetryMin : std::min(2 * retry, kRetryMax);
   }
 }
 

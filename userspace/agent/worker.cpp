@@ -15,6 +15,7 @@
 
 #include "agent/admin_source.h"
 #include "agent/admission_control.h"
+#include "agent/certificate_requester.h"
 #include "agent/discovery.h"
 #include "agent/flow_pump.h"
 #include "agent/io_thread.h"
@@ -69,6 +70,15 @@ identity::IdentityOptions identity_options(const config::Config& config) {
           .node = config.node};
 }
 
+// Made by K3s for its agents; elsewhere there are none.
+constexpr const char* kNodeCertificate = "/var/lib/rancher/k3s/agent/serving-kubelet.crt";
+constexpr const char* kNodeKey = "/var/lib/rancher/k3s/agent/serving-kubelet.key";
+
+bool requests_certificate(const config::Tls& tls) {
+  return tls.source == config::TlsSource::kCsr ||
+         (tls.source == config::TlsSource::kAuto && tls.cert.empty() && tls.ca_key.empty());
+}
+
 // The upstream roots as a file: a kubeconfig may hold them inline.
 Result<std::string> ca_file(const Discovery& found, const std::string& directory) {
   if (!found.ca_file.empty()) return found.ca_file;
@@ -96,6 +106,7 @@ class WorkerImpl final : public Worker {
   Result<void> build_upstream();
   Result<void> build_interception();
   Result<void> build_discovery();
+  Result<void> build_requester();
   Result<void> build_threads();
   Result<void> build_admin();
 
@@ -130,6 +141,7 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<identity::PodDirectory> pods_ = identity::PodDirectory::create();
   std::shared_ptr<upstream::LinkMonitor> link_;
   std::shared_ptr<void> link_subscription_;
+  std::shared_ptr<tls::RequestedCertificate> requested_;  ///< null: from files or a CA
   std::unique_ptr<tls::Terminator> terminator_;
   std::optional<kernel::Interceptor> interceptor_;
   std::vector<kernel::ListenerAddress> addresses_;
@@ -137,6 +149,7 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<AdmissionControl> admission_;
   std::unique_ptr<FlowPump> flows_;
   std::unique_ptr<TargetKeeper> targets_;
+  std::unique_ptr<CertificateRequester> requester_;  ///< null as requested_
   std::unique_ptr<ServiceDiscovery> discovery_;
   std::vector<Endpoint> service_targets_;  ///< what the API server last said
   bool discover_now_ = true;
@@ -157,7 +170,7 @@ Result<void> WorkerImpl::build() {
   using Step = Result<void> (WorkerImpl::*)();
   for (const Step step :
        {&WorkerImpl::build_store, &WorkerImpl::build_upstream, &WorkerImpl::build_interception,
-        &WorkerImpl::build_threads, &WorkerImpl::build_admin}) {
+        &WorkerImpl::build_requester, &WorkerImpl::build_threads, &WorkerImpl::build_admin}) {
     if (auto built = (this->*step)(); !built) return built;
   }
   return {};
@@ -200,9 +213,17 @@ Result<void> WorkerImpl::build_upstream() {
                                  .upstream_ca_file = *ca,
                                  .lifetime = config_->tls.lifetime,
                                  .state_directory = state,
-                                 .identity_files = found_.identities};
+                                 .identity_files = found_.identities,
+                                 .node_cert_file = kNodeCertificate,
+                                 .node_key_file = kNodeKey};
+  tls::Names listener;
   for (const auto& listen : config_->intercept.listen) {
     options.listener_addresses.push_back(listen.address_string());
+    listener.add_address(listen);
+  }
+  if (requests_certificate(config_->tls)) {
+    requested_ = std::make_shared<tls::RequestedCertificate>(state, listener, clock_.wall());
+    options.requested = requested_;
   }
   auto terminator = tls::Terminator::create(std::move(options), clock_);
   if (!terminator) return terminator.error();
@@ -264,6 +285,29 @@ Result<void> WorkerImpl::build_discovery() {
       if (const auto endpoint = Endpoint::parse(line)) service_targets_.push_back(*endpoint);
     }
   }
+  return {};
+}
+
+Result<void> WorkerImpl::build_requester() {
+  if (!requested_) return {};
+  auto dialer = upstream::Dialer::create(control_.get_executor(),
+                                         {.ca_pem = found_.ca_pem, .mark = kernel::kOwnMark});
+  if (!dialer) return dialer.error();
+  auto client = std::make_unique<upstream::ApiClient>(found_.servers, std::move(*dialer), nursery_);
+  requester_ = std::make_unique<CertificateRequester>(
+      CertificateRequester::Parts{
+          .certificate = requested_,
+          .api = make_signing_api(std::move(client)),
+          .node = config_->node,
+          .lifetime = config_->tls.lifetime,
+          .identities = [this] { return terminator_->identities(); },
+          .online = [this] { return link_->state() == upstream::Link::kOnline; },
+          .on_issued = [this] { terminator_->refresh(); },
+          .on_state =
+              [this](std::string state) {
+                serving_.update([&](auto& view) { view.certificate = std::move(state); });
+              }},
+      clock_);
   return {};
 }
 
@@ -370,7 +414,10 @@ void WorkerImpl::beat_or_not(SteadyClock::time_point now) {
   for (const auto& thread : threads_) backlog = std::max(backlog, thread->backlog());
   health_.resources(descriptor_usage(), backlog);
   auto problems = health_.problems(now);
-  if (!targets_->any_ready()) problems.emplace_back("no certificate can be served yet");
+  if (!targets_->any_ready()) {
+    const auto state = serving_.view().certificate;
+    problems.push_back("no certificate can be served yet" + (state.empty() ? "" : ": " + state));
+  }
   const bool serves = problems.empty();
   if (serves && interceptor_) interceptor_->beat(now);
   if (serves != beating_) {
@@ -511,6 +558,7 @@ int WorkerImpl::run(watchdog::Pulse& pulse) {
   nursery_.spawn("heartbeat", heartbeat(&pulse));
   nursery_.spawn("maintenance", maintenance());
   nursery_.spawn("targets", targets_->run(executor));
+  if (requester_) nursery_.spawn("certificate", requester_->run(executor));
   nursery_.spawn("discovery", discover_targets());
   if (flows_) nursery_.spawn("flow events", flows_->run(executor));
   nursery_.spawn("self-test", run_self_test(executor, listening_.front(), self_test_path_, health_,

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "config/values.h"
 
 namespace holdfast::cli {
 namespace {
@@ -40,6 +41,40 @@ void add_format(CLI::App* command, Format& format) {
       ->transform(CLI::CheckedTransformer(kFormats).description(""));
 }
 
+void add_approver_options(CLI::App* command, approver::ApproverOptions& options) {
+  command
+      ->add_option("--kubeconfig", options.kubeconfig,
+                   "How to reach the API server (default: the service account of this pod)")
+      ->type_name("FILE");
+  command
+      ->add_option_function<std::string>(
+          "--max-lifetime",
+          [&options](const std::string& text) {
+            const auto lifetime = config::parse_duration(text);
+            if (!lifetime) throw CLI::ValidationError{"--max-lifetime", lifetime.error().message};
+            options.max_lifetime = std::chrono::duration_cast<std::chrono::seconds>(*lifetime);
+          },
+          "The longest that a certificate may live (default: 30d)")
+      ->type_name("DURATION");
+  command
+      ->add_option("--node-label", options.node_label,
+                   "Only for nodes with this label; choose one that a node can't set on itself")
+      ->type_name("KEY=VALUE")
+      ->capture_default_str();
+  command
+      ->add_option("--allow-name", options.allow_names,
+                   "A name or address that certificates may have beside those of the real API "
+                   "servers; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--listener", options.listeners,
+                   "An address that agents listen on (intercept.listen); may be repeated")
+      ->type_name("ADDRESS")
+      ->allow_extra_args(false)
+      ->capture_default_str();
+}
+
 }  // namespace
 
 int run(int argc, const char* const* argv, Environment environment) {
@@ -55,6 +90,11 @@ int run(int argc, const char* const* argv, Environment environment) {
   add_config(agent_command, target.config_path);
   add_socket(agent_command, target.admin_socket);
 
+  approver::ApproverOptions approver_options;
+  auto* approver_command = add_command(
+      app, "approver", "Approve the serving certificates of opted-in nodes, in the cloud");
+  add_approver_options(approver_command, approver_options);
+
   auto* status_command = add_command(app, "status", "Show how the running agent is doing");
   add_config(status_command, target.config_path);
   add_socket(status_command, target.admin_socket);
@@ -67,9 +107,11 @@ int run(int argc, const char* const* argv, Environment environment) {
   add_format(trace_command, format);
   auto& filter = trace_options.filter;
   trace_command->add_option("--pod", filter.pod, "Only of the pod with this name")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   trace_command->add_option("--namespace", filter.ns, "Only of pods in this namespace")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   trace_command
       ->add_option(
           "--process", filter.process,
@@ -107,6 +149,7 @@ int run(int argc, const char* const* argv, Environment environment) {
                                     .config_given = given(agent_command),
                                     .admin_socket = target.admin_socket});
     }
+    if (approver_command->parsed()) return environment.run_approver(approver_options);
     if (status_command->parsed()) {
       target.config_given = given(status_command);
       return status(target, format, environment.out, environment.err);

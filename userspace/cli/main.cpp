@@ -2,11 +2,15 @@
 #include <iostream>
 
 #include "holdfast/agent/agent.h"
+#include "holdfast/approver/approver.h"
 #include "holdfast/cli/cli.h"
 
 int main(int argc, char** argv) {
   // `holdfast trace | head` ends by a failed write, and a client that leaves is no reason to die.
   std::signal(SIGPIPE, SIG_IGN);
-  return holdfast::cli::run(
-      argc, argv, {.out = std::cout, .err = std::cerr, .run_agent = holdfast::agent::run});
+  return holdfast::cli::run(argc, argv,
+                            {.out = std::cout,
+                             .err = std::cerr,
+                             .run_agent = holdfast::agent::run,
+                             .run_approver = holdfast::approver::run});
 }

@@ -17,6 +17,7 @@
 
 namespace holdfast::lease {
 class Book;
+}
 namespace holdfast::writes {
 struct Shared;
 }

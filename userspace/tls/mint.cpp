@@ -33,22 +33,8 @@ bool add_extension(X509* leaf, X509V3_CTX* context, int nid, const char* value) 
   return extension && X509_add_ext(leaf, extension.get(), -1) == 1;
 }
 
-/// Built from bytes, not from a configuration string: a name may hold a comma.
 bool add_names(X509* leaf, const Names& names) {
-  const std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>> list{
-      GENERAL_NAMES_new()};
-  const auto add = [&](int type, ASN1_STRING* text, const void* bytes, std::size_t size) {
-    auto* name = GENERAL_NAME_new();
-    ASN1_STRING_set(text, bytes, static_cast<int>(size));
-    GENERAL_NAME_set0_value(name, type, text);
-    sk_GENERAL_NAME_push(list.get(), name);
-  };
-  for (const auto& dns : names.dns) add(GEN_DNS, ASN1_IA5STRING_new(), dns.data(), dns.size());
-  for (const auto& address : names.addresses) {
-    const std::size_t skip = address.is_v4() ? 12 : 0;
-    add(GEN_IPADD, ASN1_OCTET_STRING_new(), address.address.data() + skip,
-        address.address.size() - skip);
-  }
+  const auto list = general_names(names);
   return sk_GENERAL_NAME_num(list.get()) == 0 ||
          X509_add1_ext_i2d(leaf, NID_subject_alt_name, list.get(), 0, X509V3_ADD_DEFAULT) == 1;
 }

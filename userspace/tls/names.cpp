@@ -1,9 +1,6 @@
 #include "tls/names.h"
 
-#include <openssl/x509v3.h>
-
 #include <algorithm>
-#include <memory>
 
 #include "tls/openssl.h"
 
@@ -57,21 +54,54 @@ void Names::add_address(Endpoint address) {
   addresses.insert(address);
 }
 
+void Names::add(const Names& others) {
+  dns.insert(others.dns.begin(), others.dns.end());
+  addresses.insert(others.addresses.begin(), others.addresses.end());
+}
+
+bool Names::covers(const Names& others) const {
+  return std::ranges::includes(dns, others.dns) &&
+         std::ranges::includes(addresses, others.addresses);
+}
+
 Names names_of(const X509* certificate) {
+  const GeneralNamesPtr list{static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr))};
+  std::size_t others = 0;
+  return names_of(list.get(), others);
+}
+
+Names names_of(const GENERAL_NAMES* list, std::size_t& others) {
   Names names;
-  const std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>> list{
-      static_cast<GENERAL_NAMES*>(
-          X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr))};
-  for (int i = 0; list && i < sk_GENERAL_NAME_num(list.get()); ++i) {
-    const auto* name = sk_GENERAL_NAME_value(list.get(), i);
+  for (int i = 0; list != nullptr && i < sk_GENERAL_NAME_num(list); ++i) {
+    const auto* name = sk_GENERAL_NAME_value(list, i);
     Endpoint address;
     if (name->type == GEN_DNS) {
       names.dns.insert(lower(bytes_of(name->d.dNSName)));
     } else if (name->type == GEN_IPADD && read_address(bytes_of(name->d.iPAddress), address)) {
       names.addresses.insert(address);
+    } else {
+      ++others;
     }
   }
   return names;
+}
+
+GeneralNamesPtr general_names(const Names& names) {
+  GeneralNamesPtr list{GENERAL_NAMES_new()};
+  const auto add = [&](int type, ASN1_STRING* text, const void* bytes, std::size_t size) {
+    auto* name = GENERAL_NAME_new();
+    ASN1_STRING_set(text, bytes, static_cast<int>(size));
+    GENERAL_NAME_set0_value(name, type, text);
+    sk_GENERAL_NAME_push(list.get(), name);
+  };
+  for (const auto& dns : names.dns) add(GEN_DNS, ASN1_IA5STRING_new(), dns.data(), dns.size());
+  for (const auto& address : names.addresses) {
+    const std::size_t skip = address.is_v4() ? 12 : 0;
+    add(GEN_IPADD, ASN1_OCTET_STRING_new(), address.address.data() + skip,
+        address.address.size() - skip);
+  }
+  return list;
 }
 
 }  // namespace holdfast::tls

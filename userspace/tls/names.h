@@ -1,12 +1,15 @@
 #pragma once
 
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "holdfast/base/endpoint.h"
+#include "holdfast/base/openssl.h"
 
 namespace holdfast::tls {
 
@@ -20,9 +23,21 @@ struct Names {
   [[nodiscard]] bool has_dns(std::string_view host) const;
   [[nodiscard]] bool has_address(Endpoint address) const;
   void add_address(Endpoint address);
+  void add(const Names& others);
+  [[nodiscard]] bool empty() const { return dns.empty() && addresses.empty(); }
+  /// Whether each of `others` is here, to the letter.
+  [[nodiscard]] bool covers(const Names& others) const;
   bool operator==(const Names&) const = default;
 };
 
 Names names_of(const X509* certificate);
+
+using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>>;
+
+/// As an extension holds them. Built from bytes, not from a configuration string: a name may hold a
+/// comma.
+GeneralNamesPtr general_names(const Names& names);
+/// The reverse. `others` counts what is neither a DNS name nor an address.
+Names names_of(const GENERAL_NAMES* list, std::size_t& others);
 
 }  // namespace holdfast::tls

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "tls/file_watch.h"
+#include "tls/requested_certificate.h"
 
 namespace holdfast::tls {
 namespace {
@@ -95,6 +96,28 @@ class CaSource final : public CertificateSource {
   std::optional<CertificateAuthority> authority_;
 };
 
+/// `tls.source: csr`: what the cluster issued to this node. The agent asks for it.
+class CsrSource final : public CertificateSource {
+ public:
+  explicit CsrSource(std::shared_ptr<RequestedCertificate> requested)
+      : requested_{std::move(requested)} {}
+
+  Result<ServingPair> pair_for(const Names& names, WallTime /*now*/,
+                               const std::optional<ServingPair>& /*current*/) override {
+    if (auto pair = requested_->pair_for(names)) return std::move(*pair);
+    return make_error(Errc::kUnavailable, requested_->pair()
+                                              ? "the node's certificate has none of its names"
+                                              : "the node's certificate is not issued yet");
+  }
+  void seen(const Names& names, WallTime now) override { requested_->seen(names, now); }
+  void reload() override {}
+  /// It is the agent's own, but whoever requests it keeps it.
+  [[nodiscard]] bool mints() const override { return false; }
+
+ private:
+  std::shared_ptr<RequestedCertificate> requested_;
+};
+
 template <class Source>
 Result<std::unique_ptr<CertificateSource>> loaded(std::unique_ptr<Source> source) {
   if (auto done = source->load(); !done) return std::move(done).error();
@@ -106,7 +129,9 @@ Result<std::unique_ptr<CertificateSource>> loaded(std::unique_ptr<Source> source
 Result<std::unique_ptr<CertificateSource>> CertificateSource::create(
     const TerminatorOptions& options) {
   auto source = options.source;
-  if (source == "auto") source = options.ca_key_file.empty() ? "files" : "ca";
+  if (source == "auto") {
+    source = !options.cert_file.empty() ? "files" : options.ca_key_file.empty() ? "csr" : "ca";
+  }
   if (source == "ca") {
     if (options.ca_key_file.empty() || options.ca_cert_file.empty()) {
       return make_error(Errc::kInvalidArgument, "tls.source: ca needs tls.ca_cert and tls.ca_key");
@@ -116,15 +141,15 @@ Result<std::unique_ptr<CertificateSource>> CertificateSource::create(
   }
   if (source == "files") {
     if (options.cert_file.empty() || options.key_file.empty()) {
-      return make_error(Errc::kInvalidArgument,
-                        "no certificate to serve: set tls.cert and tls.key, or tls.ca_cert and "
-                        "tls.ca_key");
+      return make_error(Errc::kInvalidArgument, "tls.source: files needs tls.cert and tls.key");
     }
     return loaded(std::make_unique<FilesSource>(PairFiles{options.cert_file, options.key_file}));
   }
   if (source == "csr") {
-    return make_error(Errc::kUnsupported,
-                      "tls.source: csr is not available in this version: use files or ca");
+    if (!options.requested) {
+      return make_error(Errc::kUnsupported, "tls.source: csr: nobody asks for certificates here");
+    }
+    return std::unique_ptr<CertificateSource>{std::make_unique<CsrSource>(options.requested)};
   }
   return make_error(Errc::kInvalidArgument,
                     "tls.source: \"" + source + "\" is none of auto, files, csr, ca");

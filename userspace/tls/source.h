@@ -19,6 +19,8 @@ class CertificateSource {
   /// outside its validity may come back; whoever serves it checks.
   virtual Result<ServingPair> pair_for(const Names& names, WallTime now,
                                        const std::optional<ServingPair>& current) = 0;
+  /// A real API server, whose chain was verified, presented these names just now.
+  virtual void seen(const Names& /*names*/, WallTime /*now*/) {}
   /// Rereads the files that changed; a bad one leaves the last good one in force and is logged.
   virtual void reload() = 0;
   /// Whether pairs are this agent's own, to be kept for an offline restart.

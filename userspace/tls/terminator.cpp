@@ -10,6 +10,7 @@
 #include "tls/context.h"
 #include "tls/file_watch.h"
 #include "tls/identities.h"
+#include "tls/node_pair.h"
 #include "tls/serving.h"
 #include "tls/source.h"
 #include "tls/splice_memory.h"
@@ -29,6 +30,7 @@ class TerminatorImpl final : public Terminator {
                  std::unique_ptr<CertificateSource> source, FileWatch trust_file)
       : clock_{clock},
         source_{std::move(source)},
+        node_pair_{PairFiles{options.node_cert_file, options.node_key_file}},
         trust_file_{std::move(trust_file)},
         files_{std::move(options.state_directory)},
         identities_{options.identity_files},
@@ -60,6 +62,8 @@ class TerminatorImpl final : public Terminator {
   Result<void> load_trust();
   Result<void> build(Serving& serving, const Chain& server_chain, TrustStore::Time time);
   Result<void> fill(Serving& serving, const Chain& server_chain, TrustStore::Time time);
+  Result<ServingPair> pair_for(const Serving& serving, const std::string& server_root,
+                               TrustStore::Time time);
   void keep(Serving& serving);
   void publish(Servings servings);
 
@@ -67,6 +71,7 @@ class TerminatorImpl final : public Terminator {
 
   std::mutex update_mutex_;  ///< one learns or refreshes at a time; guards these
   std::unique_ptr<CertificateSource> source_;
+  NodePair node_pair_;
   FileWatch trust_file_;
   Complaint trust_complaint_;
   std::optional<TrustStore> trust_;
@@ -158,9 +163,7 @@ Result<void> TerminatorImpl::fill(Serving& serving, const Chain& server_chain,
     serving.problem = Reason::kChainMismatch;
     return server_root.error();
   }
-  auto wanted = serving.server_names;
-  for (const auto& address : listener_names_.addresses) wanted.add_address(address);
-  auto pair = source_->pair_for(wanted, now, serving.pair);
+  auto pair = pair_for(serving, *server_root, time);
   if (!pair) return std::move(pair).error();
 
   auto chain = parse_pem_chain(pair->chain_pem, "the serving certificate");
@@ -184,11 +187,29 @@ Result<void> TerminatorImpl::fill(Serving& serving, const Chain& server_chain,
   return {};
 }
 
+Result<ServingPair> TerminatorImpl::pair_for(const Serving& serving, const std::string& server_root,
+                                             TrustStore::Time time) {
+  const auto now = clock_.wall();
+  if (auto pair = node_pair_.pair_for(serving.target, now)) {
+    const auto chain = parse_pem_chain(pair->chain_pem, "the node's serving pair");
+    const auto root = chain ? trust_->root_of(*chain, now, TrustStore::Time::kIgnored)
+                            : Result<std::string>{chain.error()};
+    if (root && *root == server_root) return std::move(*pair);
+  }
+  // Only what was presented just now counts: what was kept may be another server's by now.
+  if (time == TrustStore::Time::kChecked) source_->seen(serving.server_names, now);
+  auto wanted = serving.server_names;
+  wanted.add(listener_names_);
+  return source_->pair_for(wanted, now, serving.pair);
+}
+
 /// Writes down what a restart needs. What failed is tried again at each refresh, and told once.
 void TerminatorImpl::keep(Serving& serving) {
   auto saved = files_.save({.target = serving.target,
                             .server_chain_pem = serving.server_chain_pem,
-                            .pair = source_->mints() ? serving.pair : std::nullopt});
+                            .pair = source_->mints() && !node_pair_.is(serving.pair)
+                                         ? serving.pair
+                                         : std::nullopt});
   if (!saved && serving.kept) {
     spdlog::warn("tls: an offline restart could not serve {}: {}", serving.target.to_string(),
                  saved.error().to_string());
@@ -225,6 +246,7 @@ void TerminatorImpl::refresh() {
   identities_.reload();
   const std::scoped_lock lock{update_mutex_};
   source_->reload();
+  node_pair_.reload();
   if (trust_file_.changed()) {
     if (auto loaded = load_trust(); loaded) {
       trust_complaint_.settled();

@@ -38,6 +38,7 @@ struct Status {
     bool enabled = false;
     bool attached = false;             ///< the hooks are in the kernel
     std::vector<std::string> targets;  ///< addresses that are redirected
+    std::string certificate;  ///< how the requested one is doing; empty: none is requested
     std::vector<std::string> listen;
     std::uint64_t circuits_open = 0;
     std::uint64_t flow_events_lost = 0;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "holdfast/agent/agent.h"
+#include "holdfast/approver/approver.h"
 
 namespace holdfast::cli {
 
@@ -21,6 +22,8 @@ struct Environment {
   std::ostream& err;
   /// `holdfast agent`.
   std::function<int(const agent::AgentOptions&)> run_agent;
+  /// `holdfast approver`.
+  std::function<int(const approver::ApproverOptions&)> run_approver;
 };
 
 /// The whole program. Never throws; returns an ExitCode.

@@ -57,8 +57,10 @@ struct ClientKey {
   auto operator<=>(const ClientKey&) const = default;
 };
 
+class RequestedCertificate;
+
 struct TerminatorOptions {
-  std::string source = "auto";  ///< tls.source: auto | files | ca (csr: a later release)
+  std::string source = "auto";  ///< tls.source: auto (the first that there is) | files | ca | csr
   std::string cert_file, key_file, ca_cert_file, ca_key_file;
   std::string upstream_ca_file;
   std::chrono::seconds lifetime{30 * 24 * 3600};
@@ -66,6 +68,10 @@ struct TerminatorOptions {
       state_directory;  ///< minted certificates and mirrored names survive offline restarts here
   std::vector<std::string> listener_addresses;                      ///< added to the mirrored names
   std::vector<std::pair<std::string, std::string>> identity_files;  ///< {cert, key}
+  /// The serving pair that a K3s agent has of its own, for targets on loopback; empty: none.
+  std::string node_cert_file, node_key_file;
+  /// What `csr` serves; null where nobody asks for certificates.
+  std::shared_ptr<RequestedCertificate> requested;
 };
 
 /// Holds the certificates that the agent serves, per target, and decides whether a connection is

@@ -21,6 +21,7 @@ inline Status example_status() {
   s.intercept = {.enabled = true,
                  .attached = true,
                  .targets = {"198.18.0.1:443"},
+                 .certificate = "valid until 2026-02-01T00:00:00Z",
                  .listen = {"169.254.77.1:6443"},
                  .circuits_open = 1,
                  .flow_events_lost = 2,

@@ -43,7 +43,7 @@ TEST(Status, TextForPeople) {
        {"Ready              yes\n", "offline for 1 min 30 s\n", "Last online        1 min 35 s ago",
         "198.18.0.1:443     not reachable, 1.5 ms", "198.18.0.2:443     healthy\n",
         "State              on\n", "512.0 MiB of 1.0 GiB (50 %)", "7 objects in 6 collections",
-        "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1", "edge-1 (k3s)"}) {
+        "Certificate        valid until 2026", "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1", "edge-1 (k3s)"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   Status dead;
