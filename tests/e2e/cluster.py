@@ -124,7 +124,7 @@ class Cluster:
         ])
         eventually(self._ready, timeout=120, every=0.1, what="the API server")
 
-    def start_controller_manager(self, controllers=_CONTROLLERS):
+    def start_controller_manager(self, controllers=_CONTROLLERS, *extra):
         """Real controllers, until `stop_controller_manager`; tests that don't need them do without.
 
         The default leaves out those that would delete pods of a node that no kubelet keeps alive.
@@ -134,7 +134,7 @@ class Cluster:
             "--use-service-account-credentials=false", "--kube-api-qps=500", "--kube-api-burst=1000",
             f"--service-account-private-key-file={self.service_account_key}", f"--root-ca-file={self.ca_file}",
             f"--cluster-signing-cert-file={self.ca_file}", f"--cluster-signing-key-file={self.ca.key}",
-            f"--cert-dir={self.dir}", "--bind-address=127.0.0.1",
+            f"--cert-dir={self.dir}", "--bind-address=127.0.0.1", *extra,
         ])
 
     def stop_controller_manager(self):
