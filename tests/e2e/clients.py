@@ -170,11 +170,14 @@ class GoClient(LineClient):
     """client-go, configured as in a cluster. encoding: protobuf (typed) or json (dynamic)."""
 
     def __init__(self, place, credential, log, host=f"https://{SERVICE_V4}", encoding="protobuf", http1=False,
-                 watch_list=True, user_agent=""):
+                 watch_list=True, user_agent="", identities=None):
+        """`identities`: further certificates of the same process, for commands with as_=name."""
         argv = [BINARIES / "hf-client", f"--host={host}", f"--encoding={encoding}", f"--user-agent={user_agent}",
                 *credential.flags()]
         if http1:
             argv.append("--http1")
+        for name, pair in (identities or {}).items():
+            argv.append(f"--identity={name}={pair.certificate},{pair.key}")
         env = {"KUBE_FEATURE_WatchListClient": "true" if watch_list else "false", "PATH": "/usr/bin:/bin:/usr/sbin"}
         super().__init__(place, argv, log, env)
 

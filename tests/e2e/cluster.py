@@ -107,8 +107,13 @@ class Cluster:
 
     def start_apiserver(self, *extra):
         """Starts the API server and waits until it is ready; `extra` are flags for hostile variants."""
+        self._apiserver = self._spawn("apiserver", self.apiserver_argv(*extra))
+        eventually(self._ready, timeout=120, every=0.1, what="the API server")
+
+    def apiserver_argv(self, *extra):
+        """An API server's command line. Of a flag that is given twice, the last one counts."""
         key = self.service_account_key
-        self._apiserver = self._spawn("apiserver", _program("kube-apiserver") + [
+        return _program("kube-apiserver") + [
             f"--etcd-servers={self._etcd_endpoint}", "--bind-address=::", f"--secure-port={self.port}",
             f"--advertise-address={CLOUD_V4}", "--endpoint-reconciler-type=none",
             f"--service-cluster-ip-range={SERVICE_V4.rsplit('.', 1)[0]}.0/24,fd98::/112",
@@ -121,8 +126,7 @@ class Cluster:
             f"--kubelet-client-certificate={self.admin.certificate}", f"--kubelet-client-key={self.admin.key}",
             f"--kubelet-certificate-authority={self.ca_file}", f"--cert-dir={self.dir}",
             "--allow-privileged", *extra,
-        ])
-        eventually(self._ready, timeout=120, every=0.1, what="the API server")
+        ]
 
     def start_controller_manager(self, controllers=_CONTROLLERS, *extra):
         """Real controllers, until `stop_controller_manager`; tests that don't need them do without.

@@ -95,6 +95,32 @@ Status::Intercept intercept_of(const Json& json) {
   return in;
 }
 
+Json spliced_json(const std::vector<Status::Spliced>& spliced) {
+  Json out = Json::array();
+  for (const auto& client : spliced) {
+    out.push_back({{"executable", client.executable},
+                   {"workload", client.workload},
+                   {"target", client.target},
+                   {"reason", client.reason},
+                   {"certificate", client.certificate},
+                   {"until", to_rfc3339(client.until)}});
+  }
+  return out;
+}
+
+std::vector<Status::Spliced> spliced_of(const Json& json) {
+  std::vector<Status::Spliced> out;
+  for (const auto& item : json) {
+    out.push_back({.executable = item.at("executable"),
+                   .workload = item.at("workload"),
+                   .target = item.at("target"),
+                   .reason = item.at("reason"),
+                   .certificate = item.at("certificate"),
+                   .until = time_of(item.at("until")).value()});
+  }
+  return out;
+}
+
 Json cache_json(const Status::Cache& cache) {
   return {{"bytes", cache.bytes},
           {"budget_bytes", cache.budget_bytes},
@@ -134,6 +160,7 @@ std::string to_json(const Status& s) {
       {"connections",
        {{"open", by_label<telemetry::Verdict>(s.connections.open)},
         {"total", by_label<telemetry::Verdict>(s.connections.total)}}},
+      {"spliced", spliced_json(s.spliced)},
       {"requests", by_label<telemetry::Source>(s.requests)},
       {"cache", cache_json(s.cache)},
       {"config",
@@ -157,6 +184,7 @@ Result<Status> parse_status(std::string_view text) {
     s.intercept = intercept_of(json.at("intercept"));
     read_by_label<telemetry::Verdict>(json.at("connections").at("open"), s.connections.open);
     read_by_label<telemetry::Verdict>(json.at("connections").at("total"), s.connections.total);
+    s.spliced = spliced_of(json.at("spliced"));
     read_by_label<telemetry::Source>(json.at("requests"), s.requests);
     s.cache = cache_of(json.at("cache"));
     s.config_path = json.at("config").at("path");

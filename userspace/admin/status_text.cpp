@@ -83,6 +83,16 @@ StatusSection traffic_section(const Status& s) {
            {"Requests", numbers_text<telemetry::Source>(s.requests)}}};
 }
 
+StatusSection spliced_section(const Status& s) {
+  StatusSection section{"Spliced clients", {}};
+  for (const auto& client : s.spliced) {
+    section.rows.push_back({client.executable, client.reason + " in " + client.workload + " to " +
+                                                   client.target + ", tried again in " +
+                                                   span_text(client.until - s.now)});
+  }
+  return section;
+}
+
 StatusSection cache_section(const Status& s) {
   const auto& c = s.cache;
   std::string usage = bytes_text(c.bytes) + " of " + bytes_text(c.budget_bytes);
@@ -105,8 +115,11 @@ StatusSection cache_section(const Status& s) {
 }  // namespace
 
 std::vector<StatusSection> status_sections(const Status& status) {
-  return {agent_section(status), link_section(status), intercept_section(status),
-          traffic_section(status), cache_section(status)};
+  std::vector<StatusSection> sections{agent_section(status), link_section(status),
+                                      intercept_section(status), traffic_section(status)};
+  if (!status.spliced.empty()) sections.push_back(spliced_section(status));
+  sections.push_back(cache_section(status));
+  return sections;
 }
 
 std::string to_text(const Status& status) {

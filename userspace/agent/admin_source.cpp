@@ -60,9 +60,23 @@ admin::Status AdminSource::status() {
   out.link.since = view.link_since;
   out.link.last_online =
       link.state == upstream::Link::kOnline ? std::optional{out.now} : link.last_online;
-  for (const auto& server : parts_.servers) {
+  for (std::size_t i = 0; i < parts_.servers.size(); ++i) {
+    const auto health = parts_.link.health(i);
     out.link.servers.push_back(
-        {.address = server, .healthy = link.state == upstream::Link::kOnline, .rtt = {}});
+        {.address = parts_.servers[i],
+         .healthy = link.state != upstream::Link::kOffline && !health.failing,
+         .rtt = health.srtt.count() > 0
+                    ? std::optional{std::chrono::duration_cast<std::chrono::microseconds>(
+                          health.srtt)}
+                    : std::nullopt});
+  }
+  for (const auto& known : parts_.terminator.spliced()) {
+    out.spliced.push_back({.executable = known.client.executable,
+                           .workload = known.client.workload,
+                           .target = known.client.target.to_string(),
+                           .reason = std::string{tls::to_string(known.reason)},
+                           .certificate = known.certificate,
+                           .until = known.until});
   }
   out.intercept.enabled = parts_.config.intercept.enabled;
   out.intercept.attached = parts_.interceptor != nullptr;

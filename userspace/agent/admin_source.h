@@ -9,6 +9,7 @@
 #include "holdfast/config/config.h"
 #include "holdfast/kernel/interceptor.h"
 #include "holdfast/telemetry/metrics.h"
+#include "holdfast/tls/terminator.h"
 #include "holdfast/upstream/link_monitor.h"
 
 namespace holdfast::agent {
@@ -21,6 +22,7 @@ class AdminSource final : public admin::Source {
     std::string config_path;
     cache::Store& store;
     upstream::LinkMonitor& link;
+    const tls::Terminator& terminator;
     telemetry::Metrics& metrics;
     telemetry::Broadcast& trace;
     const ServingState& serving;

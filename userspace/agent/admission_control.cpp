@@ -114,6 +114,12 @@ void AdmissionControl::saw(kernel::NetnsCookie cookie, pid_t pid, const Endpoint
   }
 }
 
+NetnsVerdict AdmissionControl::known(kernel::NetnsCookie cookie) const {
+  const std::scoped_lock lock{mutex_};
+  const auto it = entries_.find(cookie);
+  return it == entries_.end() ? NetnsVerdict::kUnknown : it->second.verdict;
+}
+
 void AdmissionControl::tick(SteadyClock::time_point now) {
   const auto open =
       interceptor_ ? interceptor_->open_circuits() : std::vector<kernel::OpenCircuit>{};

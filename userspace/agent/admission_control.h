@@ -34,6 +34,8 @@ class AdmissionControl final : public proxy::Admission {
 
   /// A process of that namespace connects, redirected or not: what it takes to enter it later.
   void saw(kernel::NetnsCookie cookie, pid_t pid, const Endpoint& original);
+  /// What is known of a namespace; nothing is asked.
+  [[nodiscard]] kernel::NetnsVerdict known(kernel::NetnsCookie cookie) const;
   /// Once a second: judges anew what is older than kRepeat, and probes open circuits that are due.
   void tick(SteadyClock::time_point now);
 

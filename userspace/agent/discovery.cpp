@@ -140,11 +140,15 @@ void use_kubeconfig(Discovery& found, const Kubeconfig& kubeconfig, const std::s
     found.ca_pem = kubeconfig.ca_pem;
     found.ca_file = kubeconfig.ca_file;
   }
-  if (kubeconfig.cert_file.empty()) return;
-  found.identities.emplace_back(kubeconfig.cert_file, kubeconfig.key_file);
+  // A pair inside the kubeconfig is read from there, and again when the file changes. (client-go
+  // prefers it to files, too.)
+  const auto& cert = kubeconfig.inline_pair ? path : kubeconfig.cert_file;
+  const auto& key = kubeconfig.inline_pair ? path : kubeconfig.key_file;
+  if (cert.empty()) return;
+  found.identities.emplace_back(cert, key);
   if (found.own_cert_file.empty()) {
-    found.own_cert_file = kubeconfig.cert_file;
-    found.own_key_file = kubeconfig.key_file;
+    found.own_cert_file = cert;
+    found.own_key_file = key;
   }
 }
 
@@ -185,6 +189,7 @@ Result<Kubeconfig> parse_kubeconfig(std::string_view yaml, const std::string& di
     out.ca_pem = decode_base64(text(cluster, "certificate-authority-data"));
     out.cert_file = absolute(text(user, "client-certificate"), directory);
     out.key_file = absolute(text(user, "client-key"), directory);
+    out.inline_pair = !text(user, "client-certificate-data").empty();
   } catch (const YAML::Exception& e) {
     return make_error(Errc::kInvalidArgument, std::string{"not a kubeconfig: "} + e.what());
   }

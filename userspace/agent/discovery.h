@@ -17,6 +17,7 @@ struct Kubeconfig {
   std::string ca_pem;   ///< empty: none given
   std::string ca_file;  ///< when it was a file
   std::string cert_file, key_file;
+  bool inline_pair = false;  ///< the certificate and its key are in the file itself
 };
 /// kInvalidArgument when it is no kubeconfig; `directory` is what relative paths start from.
 Result<Kubeconfig> parse_kubeconfig(std::string_view yaml, const std::string& directory);

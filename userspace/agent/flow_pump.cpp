@@ -58,12 +58,13 @@ std::chrono::system_clock::time_point wall_time(std::chrono::steady_clock::time_
 
 FlowPump::FlowPump(kernel::Interceptor& interceptor, AdmissionControl& admission,
                    const identity::PodDirectory& pods, telemetry::Metrics& metrics,
-                   telemetry::Broadcast& trace)
+                   telemetry::Broadcast& trace, SplicedFlows& spliced)
     : interceptor_{interceptor},
       admission_{admission},
       pods_{pods},
       metrics_{metrics},
-      trace_{trace} {}
+      trace_{trace},
+      spliced_{spliced} {}
 
 Task<> FlowPump::run(Executor executor) {
   boost::asio::posix::basic_stream_descriptor<Executor> readable{executor,
@@ -107,7 +108,10 @@ void FlowPump::take(const kernel::FlowEvent& event) {
     const auto known = open_.find(event.connection);
     trace_.publish(describe(event, known == open_.end() ? kUnknown : known->second));
   }
-  if (event.kind == kernel::FlowKind::kClosed) open_.erase(event.connection);
+  if (event.kind == kernel::FlowKind::kClosed) {
+    open_.erase(event.connection);
+    spliced_.remove(event.connection);
+  }
 }
 
 telemetry::FlowEvent FlowPump::describe(const kernel::FlowEvent& event,
@@ -125,6 +129,10 @@ telemetry::FlowEvent FlowPump::describe(const kernel::FlowEvent& event,
                            .bytes_received = event.bytes_received,
                            .srtt_us = static_cast<std::uint32_t>(event.srtt.count()),
                            .retransmits = event.retransmits};
+  if (const auto why = spliced_.find(event.connection)) {
+    out.verdict = telemetry::Verdict::kSpliced;
+    out.reason = telemetry::to_string(*why);
+  }
   if (event.reason != kernel::Reason::kNone) out.reason = kernel::to_string(event.reason);
   if (event.failure != kernel::Failure::kNone) out.reason = kernel::to_string(event.failure);
   if (event.local.port != 0) out.local = event.local;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "agent/admission_control.h"
+#include "agent/spliced_flows.h"
 #include "holdfast/identity/process.h"
 #include "holdfast/kernel/flow_event.h"
 #include "holdfast/kernel/interceptor.h"
@@ -18,7 +19,7 @@ class FlowPump {
  public:
   FlowPump(kernel::Interceptor& interceptor, AdmissionControl& admission,
            const identity::PodDirectory& pods, telemetry::Metrics& metrics,
-           telemetry::Broadcast& trace);
+           telemetry::Broadcast& trace, SplicedFlows& spliced);
 
   /// Waits for events and delivers them until cancelled.
   Task<> run(Executor executor);
@@ -37,6 +38,7 @@ class FlowPump {
   const identity::PodDirectory& pods_;
   telemetry::Metrics& metrics_;
   telemetry::Broadcast& trace_;
+  SplicedFlows& spliced_;
   std::map<kernel::ConnectionId, identity::Process>
       open_;  ///< read at connect: it may be gone later
   std::int64_t direct_open_ = 0;

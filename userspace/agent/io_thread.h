@@ -10,6 +10,7 @@
 #include "agent/health.h"
 #include "agent/learned_rules.h"
 #include "agent/recent_peers.h"
+#include "agent/spliced_flows.h"
 #include "holdfast/base/nursery.h"
 #include "proxy/connection.h"
 #include "request/context.h"
@@ -26,6 +27,7 @@ struct IoThreadOptions {
   Health& health;
   RecentPeers& peers;
   LearnedRules& rules;
+  SplicedFlows& spliced;
   upstream::PoolOptions pool;
   upstream::DialOptions dial;
   std::shared_ptr<upstream::LinkMonitor> link;

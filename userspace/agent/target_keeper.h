@@ -26,6 +26,9 @@ class TargetKeeper {
   void recheck() { recheck_ = true; }
   [[nodiscard]] bool any_ready() const { return !terminator_.ready_targets().empty(); }
 
+  /// Those that are redirected now.
+  [[nodiscard]] const std::vector<Endpoint>& published() const { return published_; }
+
  private:
   Task<> look_at(Executor executor, Endpoint target);
   void publish();

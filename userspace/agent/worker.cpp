@@ -15,6 +15,7 @@
 
 #include "agent/admin_source.h"
 #include "agent/admission_control.h"
+#include "agent/adopter.h"
 #include "agent/certificate_requester.h"
 #include "agent/discovery.h"
 #include "agent/flow_pump.h"
@@ -41,6 +42,7 @@ constexpr auto kRefresh = 60s;
 constexpr auto kDiscover = 1h;
 constexpr std::string_view kServiceTargets = "service-targets";  // a line each, in the store
 constexpr std::string_view kLastOnline = "last-online";          // Unix seconds, in the store
+constexpr std::string_view kSplices = "spliced-clients";  // as tls::Terminator wrote it, in the store
 
 std::string random_path() {
   std::array<unsigned char, 16> bytes{};
@@ -119,6 +121,7 @@ class WorkerImpl final : public Worker {
   void reload(Result<config::Config> changed);
   void on_link(upstream::LinkTransition transition);
   void keep_last_online();
+  void keep_splices();
   void count_bytes(std::size_t sent, std::size_t received);
   [[nodiscard]] kernel::Interceptor* interceptor() {
     return interceptor_ ? &*interceptor_ : nullptr;
@@ -146,8 +149,10 @@ class WorkerImpl final : public Worker {
   std::optional<kernel::Interceptor> interceptor_;
   std::vector<kernel::ListenerAddress> addresses_;
   std::unique_ptr<LearnedRules> rules_;
+  SplicedFlows spliced_{trace_};
   std::unique_ptr<AdmissionControl> admission_;
   std::unique_ptr<FlowPump> flows_;
+  std::unique_ptr<Adopter> adopter_;  ///< null: not asked for, or done in this boot
   std::unique_ptr<TargetKeeper> targets_;
   std::unique_ptr<CertificateRequester> requester_;  ///< null as requested_
   std::unique_ptr<ServiceDiscovery> discovery_;
@@ -215,7 +220,9 @@ Result<void> WorkerImpl::build_upstream() {
                                  .state_directory = state,
                                  .identity_files = found_.identities,
                                  .node_cert_file = kNodeCertificate,
-                                 .node_key_file = kNodeKey};
+                                 .node_key_file = kNodeKey,
+                                 .kept_splices =
+                                     store_->credentials().get_named(kSplices).value_or("")};
   tls::Names listener;
   for (const auto& listen : config_->intercept.listen) {
     options.listener_addresses.push_back(listen.address_string());
@@ -256,7 +263,20 @@ Result<void> WorkerImpl::build_interception() {
   rules_ = std::make_unique<LearnedRules>(interceptor());
   admission_ = std::make_unique<AdmissionControl>(interceptor(), *link_, peers_, listening_);
   if (interceptor_) {
-    flows_ = std::make_unique<FlowPump>(*interceptor_, *admission_, *pods_, metrics_, trace_);
+    flows_ = std::make_unique<FlowPump>(*interceptor_, *admission_, *pods_, metrics_, trace_,
+                                         spliced_);
+  }
+  if (interceptor_ && config_->intercept.adopt) {
+    const auto& socket =
+        options_.admin_socket.empty() ? config_->admin.socket : options_.admin_socket;
+    adopter_ = Adopter::create(
+        {.interceptor = *interceptor_,
+         .admission = *admission_,
+         .terminator = *terminator_,
+         .pods = *pods_,
+         .cgroup = config_->intercept.cgroup,
+         .marker = (std::filesystem::path{socket}.parent_path() / "adopted").string(),
+         .rules = config_->intercept.rules});
   }
   targets_ = std::make_unique<TargetKeeper>(*terminator_, interceptor(), found_.targets, serving_);
   use_targets(service_targets_);
@@ -333,6 +353,7 @@ Result<void> WorkerImpl::build_threads() {
          .health = health_,
          .peers = peers_,
          .rules = *rules_,
+         .spliced = spliced_,
          .pool = {.servers = found_.servers,
                   .ping_interval = probe.interval,
                   .suspect_interval = probe.suspect_interval,
@@ -363,6 +384,7 @@ Result<void> WorkerImpl::build_admin() {
                                                        .config_path = options_.config_path,
                                                        .store = *store_,
                                                        .link = *link_,
+                                                       .terminator = *terminator_,
                                                        .metrics = metrics_,
                                                        .trace = trace_,
                                                        .serving = serving_,
@@ -390,6 +412,13 @@ void WorkerImpl::keep_last_online() {
   if (!when || when == kept_online_) return;
   const auto seconds = std::chrono::system_clock::to_time_t(*when);
   if (store_->credentials().put_named(kLastOnline, std::to_string(seconds))) kept_online_ = when;
+}
+
+// So that a client which can't be terminated pays for it once, and not after each restart.
+void WorkerImpl::keep_splices() {
+  if (const auto kept = terminator_->splices_to_keep()) {
+    (void)store_->credentials().put_named(kSplices, *kept);
+  }
 }
 
 void WorkerImpl::on_link(upstream::LinkTransition transition) {
@@ -459,6 +488,11 @@ Task<> WorkerImpl::maintenance() {
     const auto now = SteadyClock::now();
     admission_->tick(now);
     reloader_->poll();
+    keep_splices();
+    if (adopter_) {
+      adopter_->tick({.serving = beating_, .online = link_->state() == upstream::Link::kOnline},
+                     targets_->published());
+    }
     if (now - refreshed >= kRefresh) {
       refreshed = now;
       terminator_->refresh();
@@ -542,6 +576,7 @@ Task<> WorkerImpl::wait_for_signal() {
   telemetry::log(spdlog::level::info, "stopping", {{"signal", signal}});
   // New connections go direct before anything else ends.
   if (interceptor_) interceptor_->stop_beating();
+  adopter_.reset();
   admin_->stop();
   nursery_.cancel();
   for (const auto& thread : threads_) thread->drain(kDrain);
@@ -570,6 +605,7 @@ int WorkerImpl::run(watchdog::Pulse& pulse) {
                   {"listen", listening_.front().to_string()},
                   {"admin", admin_->listening().to_string()}});
   control_.run();
+  keep_splices();
   store_->drain();
   return 0;
 }

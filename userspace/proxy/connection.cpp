@@ -13,6 +13,7 @@
 #include "holdfast/policy/decision.h"
 #include "holdfast/telemetry/log.h"
 #include "holdfast/tls/stream.h"
+#include "proxy/client_key.h"
 #include "proxy/dispatch.h"
 
 namespace holdfast::proxy {
@@ -155,10 +156,12 @@ bool is_ourselves(const http::TcpTransport& transport) {
 }
 
 tls::ClientKey key_of(const request::Client& client) {
-  tls::ClientKey key{.executable = client.process.executable};
-  if (client.tag) {
-    key.cgroup_id = static_cast<std::uint64_t>(client.tag->cgroup_id);
-    key.target = client.tag->original;
+  const auto target = target_of(client).value_or(Endpoint{});
+  auto key = client_key(client.process, target);
+  // Gone already: only the number is known, which means nothing after a reboot.
+  if (key.workload.empty() && client.tag) {
+    key.workload =
+        "cgroup " + std::to_string(static_cast<std::uint64_t>(client.tag->cgroup_id));
   }
   return key;
 }
@@ -166,13 +169,15 @@ tls::ClientKey key_of(const request::Client& client) {
 // The same key pair object for the same certificate: the pool's connections are shared by it.
 Result<upstream::Identity> identity_for(ConnectionServices& services,
                                         const tls::ClientIdentity& known) {
-  auto& slot = services.identities[known.fingerprint];
-  if (!slot) {
-    auto loaded = upstream::ClientIdentity::from_pem(known.chain_pem, known.key_pem);
-    if (!loaded) return loaded.error();
-    slot = std::move(*loaded);
+  auto& all = services.identities;
+  if (const auto it = all.find(known.fingerprint); it != all.end()) {
+    if (auto in_use = it->second.lock()) return in_use;
   }
-  return slot;
+  auto loaded = upstream::ClientIdentity::from_pem(known.chain_pem, known.key_pem);
+  if (!loaded) return loaded.error();
+  std::erase_if(all, [](const auto& item) { return item.second.expired(); });
+  all[known.fingerprint] = *loaded;
+  return *loaded;
 }
 
 Task<> terminate(ConnectionServices& services, std::shared_ptr<http::TcpTransport> transport,
@@ -201,13 +206,18 @@ Task<> terminate(ConnectionServices& services, std::shared_ptr<http::TcpTranspor
     co_return;
   }
   if (const auto certificate = terminator.peer_certificate(stream->native())) {
-    if (!certificate->identity) {
-      give_up(tls::Reason::kUnknownClientCert);
-      co_return;
-    }
-    auto identity = identity_for(services, *certificate->identity);
+    Result<upstream::Identity> identity = make_error(Errc::kNotFound);
+    if (certificate->identity) identity = identity_for(services, *certificate->identity);
     if (!identity) {
-      give_up(tls::Reason::kUnknownClientCert);
+      telemetry::log(spdlog::level::info,
+                     "a client presented a certificate whose key is not on this node: spliced from "
+                     "now on",
+                     {{"executable", key.executable},
+                      {"workload", key.workload},
+                      {"peer", client->peer.to_string()},
+                      {"certificate", certificate->fingerprint}});
+      if (client->tag) terminator.certificate_unknown(key, certificate->fingerprint);
+      reset(*transport);
       co_return;
     }
     client->certificate = certificate->fingerprint;
@@ -291,7 +301,9 @@ Task<> serve_connection(ConnectionServices& services, Fd socket) {
     reset(*transport);
     co_return;
   }
-  co_await splice(services, transport, *to, label_of(decision.reason));
+  const auto reason = label_of(decision.reason);
+  if (services.on_splice) services.on_splice(*client, reason);
+  co_await splice(services, transport, *to, reason);
 }
 
 }  // namespace holdfast::proxy

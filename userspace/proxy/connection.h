@@ -28,9 +28,12 @@ struct ConnectionServices {
   TagSource take_tag;
   std::uint32_t own_mark = 0;
   std::string self_test_path;  ///< answered locally; a secret of this process
-  std::map<std::string, upstream::Identity> identities;  ///< those in use, by fingerprint
+  /// Those in use, by fingerprint: rotated ones go with their last connection.
+  std::map<std::string, std::weak_ptr<const upstream::ClientIdentity>> identities;
   /// A rule leaves this process direct: this connection is spliced, the next need not come here.
   std::function<void(pid_t pid)> on_bypass;
+  /// Told of each connection that is passed on untouched; may be empty.
+  std::function<void(const request::Client& client, telemetry::ConnectionReason reason)> on_splice;
   /// Tells the owner of a connection that is being served, for drains.
   std::function<void(std::shared_ptr<http::ServerConnection>)> on_serving;
 };

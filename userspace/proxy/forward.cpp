@@ -181,16 +181,22 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
   // Whose view it changes is found out while the request is under way.
   if (effect != Effect::kNone) thread.principals.start(*request);
   const bool body = has_body(request->head());
-  auto opened =
-      co_await thread.pool.open(request->client->identity, request::upstream_head(request->head()),
-                                !body, request->client->sticky);
-  if (!opened) co_return co_await answer_offline(thread, request, offline);
-  const auto stream = std::move(*opened);
+  // A read whose connection broke before its answer came is asked once more, elsewhere if need be.
+  const bool read_only = request->head().method == "GET" || request->head().method == "HEAD";
+  std::unique_ptr<http::ClientStream> stream;
   std::string options;
-  if (body) co_await send_body(request, *stream, &options, offline);
+  Result<http::ResponseHead> head = make_error(Errc::kUnavailable);
+  for (int tries = read_only && !body ? 2 : 1; tries > 0 && !head; --tries) {
+    auto opened = co_await thread.pool.open(request->client->identity,
+                                            request::upstream_head(request->head()), !body,
+                                            request->client->sticky);
+    if (!opened) co_return co_await answer_offline(thread, request, offline);
+    stream = std::move(*opened);
+    if (body) co_await send_body(request, *stream, &options, offline);
+    head = co_await stream->response();
+  }
   const bool deletes = request->attributes.verb == kube::Verb::kDelete;
   if (effect == Effect::kShown && deletes && may_be_dry_run(options)) effect = Effect::kUnseen;
-  auto head = co_await stream->response();
   if (!head) {
     // The request may or may not have been carried out: no Status could say which, and the client
     // knows best whether to ask again.

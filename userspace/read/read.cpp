@@ -89,7 +89,7 @@ Task<> serve_read(ThreadContext& thread, std::shared_ptr<Request> request) {
   while (!attempt->head) {
     if (co_await attempt->changed.wait_for(patience(thread))) continue;
     if (attempt->head) break;
-    thread.services.link.patience_expired();
+    thread.pool.late(request->client->sticky);
     auto answer = OfflineAnswer::prepare(thread, *request);
     // Once the link is given up, "I don't know" is an answer too.
     if (answer.certain() || thread.services.link.state() == upstream::Link::kOffline) {

@@ -60,6 +60,11 @@ Result<std::string> FileWatch::read() {
 Result<PairFiles::Texts> PairFiles::read() {
   auto certificate = certificate_.read();
   if (!certificate) return std::move(certificate).error();
+  const bool one_file = certificate_.path() == key_.path();
+  if (one_file && certificate->find("-----BEGIN ") == std::string::npos) {
+    if (auto seen = key_.read(); !seen) return std::move(seen).error();
+    return inline_key_pair(*certificate, certificate_.path());
+  }
   auto key = key_.read();
   if (!key) return std::move(key).error();
   return Texts{.certificate = std::move(*certificate), .key = std::move(*key)};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "holdfast/base/result.h"
+#include "holdfast/tls/key_pair.h"
 
 namespace holdfast::tls {
 
@@ -36,10 +37,9 @@ class PairFiles {
   PairFiles(std::string certificate, std::string key)
       : certificate_{std::move(certificate)}, key_{std::move(key)} {}
 
-  struct Texts {
-    std::string certificate, key;
-  };
+  using Texts = KeyPairText;
   [[nodiscard]] bool changed() const { return certificate_.changed() || key_.changed(); }
+  /// Of a kubeconfig (the one file for both): what it has inline.
   Result<Texts> read();
   void retry();
   [[nodiscard]] const std::string& certificate_path() const { return certificate_.path(); }

@@ -78,6 +78,11 @@ std::shared_ptr<const ClientIdentity> Identities::find(const std::string& finger
   return find_locked(fingerprint);
 }
 
+bool Identities::has(const std::string& fingerprint) const {
+  const std::scoped_lock lock{mutex_};
+  return find_locked(fingerprint) != nullptr;
+}
+
 void Identities::reload() {
   const std::scoped_lock lock{mutex_};
   reload_locked();

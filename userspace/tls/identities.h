@@ -14,12 +14,15 @@ namespace holdfast::tls {
 /// The client key pairs on this node's disk. Thread-safe.
 class Identities {
  public:
-  /// {certificate, key} files; those that are missing now may come later.
+  /// {certificate, key} files; those that are missing now may come later. Both may be one: PEM with
+  /// the two, or a kubeconfig that has them inline.
   explicit Identities(const std::vector<std::pair<std::string, std::string>>& files);
 
   /// The pair whose leaf has this SHA-256. An unknown one makes changed files be reread first: a
   /// kubelet uses its new certificate the moment it is written. Null: this node does not hold it.
   std::shared_ptr<const ClientIdentity> find(const std::string& fingerprint);
+  /// Whether `find` would find it, without a look at the files.
+  [[nodiscard]] bool has(const std::string& fingerprint) const;
   void reload();
   [[nodiscard]] std::vector<std::shared_ptr<const ClientIdentity>> all() const;
 

@@ -34,7 +34,9 @@ class TerminatorImpl final : public Terminator {
         trust_file_{std::move(trust_file)},
         files_{std::move(options.state_directory)},
         identities_{options.identity_files},
-        splices_{clock} {}
+        splices_{clock} {
+    splices_.restore(options.kept_splices);
+  }
 
   Result<void> start(const std::vector<std::string>& listener_addresses);
 
@@ -49,6 +51,14 @@ class TerminatorImpl final : public Terminator {
     splices_.failed(client, reason);
   }
   void handshake_succeeded(const ClientKey& client) override { splices_.succeeded(client); }
+  void certificate_unknown(const ClientKey& client, const std::string& fingerprint) override {
+    splices_.failed(client, Reason::kUnknownClientCert, fingerprint);
+  }
+  [[nodiscard]] bool is_spliced(const ClientKey& client) const override {
+    return splices_.is_spliced(client);
+  }
+  [[nodiscard]] std::vector<SplicedClient> spliced() const override { return splices_.spliced(); }
+  std::optional<std::string> splices_to_keep() override { return splices_.changes(); }
   std::optional<PeerCertificate> peer_certificate(SSL* ssl) override;
   void refresh() override;
   [[nodiscard]] std::vector<std::shared_ptr<const ClientIdentity>> identities() const override {
@@ -244,6 +254,7 @@ Result<void> TerminatorImpl::learn_target(const Endpoint& target,
 
 void TerminatorImpl::refresh() {
   identities_.reload();
+  splices_.forget_certificates([this](const std::string& print) { return identities_.has(print); });
   const std::scoped_lock lock{update_mutex_};
   source_->reload();
   node_pair_.reload();

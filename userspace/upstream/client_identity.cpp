@@ -3,10 +3,9 @@
 
 #include <array>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 #include <vector>
 
+#include "holdfast/tls/key_pair.h"
 #include "holdfast/upstream/identity.h"
 #include "upstream/openssl.h"
 
@@ -84,14 +83,6 @@ class ClientIdentityImpl final : public ClientIdentity {
   const std::chrono::system_clock::time_point not_after_;
 };
 
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in) return Error::from_errno(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const ClientIdentity>> ClientIdentity::from_pem(std::string_view certificate,
@@ -110,11 +101,9 @@ Result<std::shared_ptr<const ClientIdentity>> ClientIdentity::from_pem(std::stri
 
 Result<std::shared_ptr<const ClientIdentity>> ClientIdentity::load(
     const std::string& certificate_file, const std::string& key_file) {
-  const auto certificate = read_file(certificate_file);
-  if (!certificate) return certificate.error();
-  const auto key = read_file(key_file);
-  if (!key) return key.error();
-  auto identity = from_pem(*certificate, *key);
+  const auto pair = tls::read_key_pair(certificate_file, key_file);
+  if (!pair) return pair.error();
+  auto identity = from_pem(pair->certificate, pair->key);
   if (!identity) {
     return Error{identity.error().code, certificate_file + ": " + identity.error().message};
   }

@@ -90,10 +90,7 @@ std::optional<LinkTransition> LinkMachine::failed(std::size_t server, ConnectFai
   });
   if (all_refused) return enter(Link::kOffline, LinkCause::kAllRefused, now);
   if (snapshot_.state != Link::kOnline) return std::nullopt;
-  const bool vouched = std::any_of(servers_.begin(), servers_.end(), [now](const Server& s) {
-    return !s.failure && s.last_byte && now - *s.last_byte < kVouches;
-  });
-  if (vouched) return std::nullopt;
+  if (vouched(server, now)) return std::nullopt;
   return enter(Link::kSuspect, cause, now);
 }
 
@@ -111,6 +108,20 @@ std::optional<LinkTransition> LinkMachine::patience_expired(Time now) {
   return enter(Link::kSuspect, LinkCause::kPatience, now);
 }
 
+std::optional<LinkTransition> LinkMachine::late(std::size_t server, Time now) {
+  if (server < servers_.size() && vouched(server, now)) return std::nullopt;
+  return patience_expired(now);
+}
+
+bool LinkMachine::vouched(std::size_t except, Time now) const {
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    const auto& s = servers_[i];
+    const bool lately = s.last_byte && now - *s.last_byte < kVouches;
+    if (i != except && !s.failure && lately) return true;
+  }
+  return false;
+}
+
 std::optional<LinkTransition> LinkMachine::tick(Time now) {
   if (snapshot_.state != Link::kSuspect || now - since_ < options_.offline_after) {
     return std::nullopt;
@@ -118,10 +129,23 @@ std::optional<LinkTransition> LinkMachine::tick(Time now) {
   return enter(Link::kOffline, LinkCause::kSilence, now);
 }
 
-void LinkMachine::measured(std::chrono::nanoseconds round_trip) {
+void LinkMachine::measured(std::size_t server, std::chrono::nanoseconds round_trip) {
   // As TCP smooths its own (RFC 6298 §2).
-  auto& srtt = snapshot_.srtt;
-  srtt = srtt.count() == 0 ? round_trip : (srtt * 7 + round_trip) / 8;
+  const auto smooth = [round_trip](std::chrono::nanoseconds& srtt) {
+    srtt = srtt.count() == 0 ? round_trip : (srtt * 7 + round_trip) / 8;
+  };
+  smooth(snapshot_.srtt);
+  if (server < servers_.size()) smooth(servers_[server].srtt);
+}
+
+void LinkMachine::told_ready(std::size_t server, bool ready) {
+  if (server < servers_.size()) servers_[server].unready = !ready;
+}
+
+ServerHealth LinkMachine::health(std::size_t server) const {
+  if (server >= servers_.size()) return {};
+  const auto& s = servers_[server];
+  return {.failing = s.failure.has_value() || s.unready, .srtt = s.srtt};
 }
 
 }  // namespace holdfast::upstream

@@ -23,9 +23,13 @@ class LinkMachine {
                                                Time now);
   std::optional<LinkTransition> ping_failed(std::size_t server, Time now);
   std::optional<LinkTransition> patience_expired(Time now);
+  std::optional<LinkTransition> late(std::size_t server, Time now);
   std::optional<LinkTransition> tick(Time now);
-  void measured(std::chrono::nanoseconds round_trip);
+  void measured(std::size_t server, std::chrono::nanoseconds round_trip);
+  void told_ready(std::size_t server, bool ready);
   void set_servers(std::size_t count);
+
+  [[nodiscard]] ServerHealth health(std::size_t server) const;
 
   [[nodiscard]] const LinkSnapshot& snapshot() const { return snapshot_; }
 
@@ -33,10 +37,14 @@ class LinkMachine {
   struct Server {
     std::optional<ConnectFailure> failure;  ///< since its last byte
     std::optional<Time> last_byte;
+    std::chrono::nanoseconds srtt{0};
+    bool unready = false;
   };
 
   std::optional<LinkTransition> failed(std::size_t server, ConnectFailure failure, LinkCause cause,
                                        Time now);
+  /// Some server other than `except` was heard of lately, and nothing failed there since.
+  [[nodiscard]] bool vouched(std::size_t except, Time now) const;
   std::optional<LinkTransition> enter(Link to, LinkCause cause, Time now);
 
   const LinkOptions options_;

@@ -1,6 +1,7 @@
 #include "holdfast/upstream/link_monitor.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <list>
@@ -35,14 +36,25 @@ class LinkMonitorImpl final : public LinkMonitor {
   void connect_failed(std::size_t server, ConnectFailure failure) override {
     std::scoped_lock lock{mutex_};
     publish(machine_.connect_failed(server, failure, clock_.now()));
+    mirror(server);
   }
   void ping_failed(std::size_t server) override {
     std::scoped_lock lock{mutex_};
     publish(machine_.ping_failed(server, clock_.now()));
+    mirror(server);
   }
   void patience_expired() override {
     std::scoped_lock lock{mutex_};
     publish(machine_.patience_expired(clock_.now()));
+  }
+  void late(std::size_t server) override {
+    std::scoped_lock lock{mutex_};
+    publish(machine_.late(server, clock_.now()));
+  }
+  void told_ready(std::size_t server, bool ready) override {
+    std::scoped_lock lock{mutex_};
+    machine_.told_ready(server, ready);
+    mirror(server);
   }
   void tick() override {
     if (state() != Link::kSuspect) return;
@@ -52,9 +64,16 @@ class LinkMonitorImpl final : public LinkMonitor {
   void set_servers(std::size_t count) override {
     std::scoped_lock lock{mutex_};
     machine_.set_servers(count);
+    for (std::size_t i = 0; i < health_.size(); ++i) mirror(i);
   }
 
   Link state() const override { return state_.load(std::memory_order_acquire); }
+  ServerHealth health(std::size_t server) const override {
+    if (server >= health_.size()) return {};
+    const auto& seen = health_[server];
+    return {.failing = seen.failing.load(std::memory_order_relaxed),
+            .srtt = std::chrono::nanoseconds{seen.srtt.load(std::memory_order_relaxed)}};
+  }
   LinkSnapshot snapshot() const override {
     std::scoped_lock lock{mutex_};
     return machine_.snapshot();
@@ -71,8 +90,17 @@ class LinkMonitorImpl final : public LinkMonitor {
   void heard(std::size_t server, SteadyClock::time_point at, LinkCause cause,
              std::optional<std::chrono::nanoseconds> round_trip) {
     std::scoped_lock lock{mutex_};
-    if (round_trip) machine_.measured(*round_trip);
+    if (round_trip) machine_.measured(server, *round_trip);
     publish(machine_.progress(server, at, clock_.wall(), cause));
+    mirror(server);
+  }
+
+  // For those who read without the lock.
+  void mirror(std::size_t server) {
+    if (server >= health_.size()) return;
+    const auto now = machine_.health(server);
+    health_[server].failing.store(now.failing, std::memory_order_relaxed);
+    health_[server].srtt.store(now.srtt.count(), std::memory_order_relaxed);
   }
 
   // Under the lock, so that every subscriber sees the transitions in their order.
@@ -93,6 +121,12 @@ class LinkMonitorImpl final : public LinkMonitor {
   mutable std::mutex mutex_;
   LinkMachine machine_;
   std::atomic<Link> state_{Link::kSuspect};
+  struct Seen {
+    std::atomic<bool> failing{false};
+    std::atomic<std::chrono::nanoseconds::rep> srtt{0};
+  };
+  /// More servers than this are used too; each thread then finds out for itself how they are.
+  std::array<Seen, 16> health_;
   std::list<std::weak_ptr<Subscription>> subscribers_;
 };
 

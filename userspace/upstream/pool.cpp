@@ -23,6 +23,11 @@ constexpr auto kTick = 250ms;
 constexpr auto kDeadPing = 15s;
 constexpr auto kProbeAnswer = 5s;
 constexpr std::size_t kMaxProbeBody = 64 * 1024;
+/// The same while another server could take over: reads are asked there again.
+constexpr auto kDeadPingElsewhere = 4s;
+/// How often a server is looked at that nothing is known to be wrong with, if there are several:
+/// shorter than the idle time, so that one connection to each stays and is PINGed.
+constexpr auto kLook = 30s;
 /// Of one request, over connections that turn out to take no more streams.
 constexpr int kOpenAttempts = 4;
 
@@ -42,7 +47,7 @@ class PoolImpl final : public Pool {
         monitor_{std::move(monitor)},
         dialer_{std::move(dialer)},
         clock_{clock},
-        servers_{options_.backoff_min, options_.backoff_max},
+        servers_{options_.backoff_min, options_.backoff_max, monitor_.get()},
         pace_{pace_of(options_)},
         nursery_{executor} {
     servers_.replace(options_.servers);
@@ -52,6 +57,7 @@ class PoolImpl final : public Pool {
                                                          bool end, StickyServer& sticky) override;
   Task<Result<std::shared_ptr<http::Transport>>> dial_http1(Identity identity,
                                                             StickyServer& sticky) override;
+  void late(const StickyServer& sticky) override;
   Task<> run() override;
   void tick() override;
   Task<> shutdown() override;
@@ -235,6 +241,20 @@ Task<Result<std::shared_ptr<http::Transport>>> PoolImpl::dial_http1(Identity ide
   co_return make_error(Errc::kUnavailable, last.to_string());
 }
 
+void PoolImpl::late(const StickyServer& sticky) {
+  std::size_t index = ServerState::kUnlisted;
+  const auto now = clock_.now();
+  for (const auto& [key, group] : groups_) {
+    if (!sticky.server || group->server->server != *sticky.server) continue;
+    index = group->server->index;
+    for (const auto& connection : group->connections) {
+      const bool lately = now - connection->last_ping < options_.suspect_interval;
+      if (connection->http2 && !lately) connection->next_ping = now;
+    }
+  }
+  monitor_->late(index);
+}
+
 Task<> PoolImpl::run() {
   Timer timer{executor_};
   while (!closing_) {
@@ -306,6 +326,12 @@ void PoolImpl::check_ping(const GroupPtr& group, const ConnectionPtr& connection
       connection->doubtful = true;
       monitor_->ping_failed(group->server->index);
     }
+    // To hold on helps nobody who could be served elsewhere.
+    if (connection->doubtful && now - since >= kDeadPingElsewhere &&
+        servers_.has_better_than(*group->server)) {
+      servers_.failed(*group->server, make_error(Errc::kTimeout, "no answer to a PING"), now);
+      connection->close();
+    }
     return;
   }
   const bool hurry = monitor_->state() == Link::kSuspect &&
@@ -342,7 +368,11 @@ void PoolImpl::start_probes(Time now, Link state) {
   for (const auto& server : servers_.all()) {
     // While others serve, nobody else would find out that a server is well again.
     const bool back = state == Link::kOnline && server->failures > 0 && now >= server->not_before;
-    if (round || back) start_probe(server);
+    // One that serves nobody is measured all the same: it may be the faster one, or be needed.
+    const bool look = options_.prober && state == Link::kOnline && servers_.all().size() > 1 &&
+                      now >= server->next_look;
+    if (look) server->next_look = now + servers_.jittered(kLook);
+    if (round || back || look) start_probe(server);
     if (server->doubted && now - *server->doubted >= options_.ping_timeout) {
       server->doubted.reset();
       monitor_->connect_failed(server->index, ConnectFailure::kReset);
@@ -385,6 +415,8 @@ Task<bool> PoolImpl::ask_readyz(ServerPtr server) {
   if (!response) co_return broke(response.error());
   servers_.succeeded(*server);
   monitor_->probe_ok(server->index);
+  // Not ready means shutting down, starting, or cut off from etcd; 401 and 403 say nothing.
+  monitor_->told_ready(server->index, response->status < 500);
   // To the end: dropping it early would cost an HTTP/1.1 connection.
   std::size_t size = 0;
   while (size < kMaxProbeBody) {

@@ -4,6 +4,12 @@
 #include <cerrno>
 
 namespace holdfast::upstream {
+namespace {
+
+/// Servers whose round trips differ by less are as good as each other.
+constexpr std::chrono::milliseconds kAsFast{2};
+
+}  // namespace
 
 void Servers::replace(const std::vector<Server>& servers) {
   std::vector<ServerPtr> next;
@@ -19,25 +25,49 @@ void Servers::replace(const std::vector<Server>& servers) {
   servers_ = std::move(next);
 }
 
+bool Servers::fails(const ServerState& server) const {
+  return server.failures > 0 || (monitor_ && monitor_->health(server.index).failing);
+}
+
+std::chrono::nanoseconds Servers::round_trip(const ServerState& server) const {
+  const auto shared = monitor_ ? monitor_->health(server.index).srtt : std::chrono::nanoseconds{0};
+  return shared.count() > 0 ? shared : server.srtt;
+}
+
+bool Servers::has_better_than(const ServerState& server) const {
+  return std::any_of(servers_.begin(), servers_.end(), [&](const ServerPtr& other) {
+    return other.get() != &server && !fails(*other);
+  });
+}
+
 ServerPtr Servers::next(const std::optional<Server>& sticky, const std::vector<ServerPtr>& tried,
                         Time now) const {
   const auto rank = [&](const ServerState& s) {
-    if (s.failures > 0) return 3;
+    if (fails(s)) return 3;
     if (sticky && s.server == *sticky) return 0;
-    return s.srtt.count() > 0 ? 1 : 2;
+    return round_trip(s).count() > 0 ? 1 : 2;
   };
   ServerPtr best;
   int best_rank = 4;
+  std::vector<ServerPtr> measured;
   for (const auto& server : servers_) {
     if (server->failures > 0 && now < server->not_before) continue;
     if (std::find(tried.begin(), tried.end(), server) != tried.end()) continue;
     const int its = rank(*server);
-    if (its < best_rank || (its == 1 && best_rank == 1 && server->srtt < best->srtt)) {
+    if (its == 1) measured.push_back(server);
+    if (its < best_rank) {
       best = server;
       best_rank = its;
     }
   }
-  return best;
+  if (best_rank != 1) return best;
+  auto fastest = round_trip(*best);
+  for (const auto& server : measured) fastest = std::min(fastest, round_trip(*server));
+  // Noise must not send connections now here, now there.
+  const auto as_fast = fastest + std::max<std::chrono::nanoseconds>(fastest / 4, kAsFast);
+  return *std::find_if(measured.begin(), measured.end(), [&](const ServerPtr& server) {
+    return round_trip(*server) <= as_fast;
+  });
 }
 
 Error Servers::why_none() const {

@@ -26,6 +26,7 @@ struct ServerState {
   Error last_error;
   /// A connection to it broke, and since then nothing was heard of it.
   std::optional<SteadyClock::time_point> doubted;
+  SteadyClock::time_point next_look{};  ///< when it is to be probed though nothing is amiss
 };
 using ServerPtr = std::shared_ptr<ServerState>;
 
@@ -35,18 +36,22 @@ class Servers {
   using Time = SteadyClock::time_point;
   using Duration = SteadyClock::duration;
 
-  Servers(Duration backoff_min, Duration backoff_max)
-      : backoff_min_{backoff_min}, backoff_max_{backoff_max} {}
+  /// `monitor` tells what other threads found out; null: nothing. It outlives this.
+  Servers(Duration backoff_min, Duration backoff_max, const LinkMonitor* monitor = nullptr)
+      : backoff_min_{backoff_min}, backoff_max_{backoff_max}, monitor_{monitor} {}
 
   /// Keeps what is known of servers that stay.
   void replace(const std::vector<Server>& servers);
   [[nodiscard]] const std::vector<ServerPtr>& all() const { return servers_; }
-  /// The one to be tried next: the sticky one, then the fastest, then those not measured as listed,
-  /// then those that failed and may be tried again. Null: all were tried, or back off.
+  /// The one to be tried next: the sticky one, then the fastest (of several that are about as fast,
+  /// the one listed first), then those not measured as listed, then those that fail and may be
+  /// tried again. Null: all were tried, or back off.
   [[nodiscard]] ServerPtr next(const std::optional<Server>& sticky,
                                const std::vector<ServerPtr>& tried, Time now) const;
   /// Why there is none to be tried.
   [[nodiscard]] Error why_none() const;
+  /// True when a request could go to another server than this one.
+  [[nodiscard]] bool has_better_than(const ServerState& server) const;
 
   void failed(ServerState& server, Error error, Time now);
   void succeeded(ServerState& server) const;
@@ -58,7 +63,11 @@ class Servers {
   Duration jittered(Duration interval);
 
  private:
+  [[nodiscard]] bool fails(const ServerState& server) const;
+  [[nodiscard]] std::chrono::nanoseconds round_trip(const ServerState& server) const;
+
   const Duration backoff_min_, backoff_max_;
+  const LinkMonitor* const monitor_;
   std::vector<ServerPtr> servers_;
   std::minstd_rand random_{std::random_device{}()};
 };

@@ -139,7 +139,7 @@ Task<Session::Outcome> Session::follow() {
   while (!attempt->head) {
     if (co_await attempt->changed.wait_for(read::patience(thread_))) continue;
     if (attempt->head) break;
-    thread_.services.link.patience_expired();
+    thread_.pool.late(request_->client->sticky);
     if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
     // A client that waits for its first byte may begin with what the cache has.
     if (!request_->reply.started() && find_base()) co_return Outcome::kCut;

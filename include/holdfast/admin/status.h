@@ -44,6 +44,12 @@ struct Status {
     std::uint64_t flow_events_lost = 0;
     std::optional<std::chrono::milliseconds> heartbeat_age;  ///< none: no heart beats
   };
+  /// A client whose connections are passed on untouched for now.
+  struct Spliced {
+    std::string executable, workload, target, reason;
+    std::string certificate;  ///< fingerprint of a certificate whose key is not on this node
+    Time until;               ///< then it is tried again
+  };
   struct Connections {
     std::array<std::int64_t, telemetry::kVerdicts> open{};
     std::array<std::uint64_t, telemetry::kVerdicts> total{};
@@ -60,6 +66,7 @@ struct Status {
   Link link;
   Intercept intercept;
   Connections connections;
+  std::vector<Spliced> spliced;
   std::array<std::uint64_t, telemetry::kSources> requests{};
   Cache cache;
   std::string config_path;

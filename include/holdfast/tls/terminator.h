@@ -14,6 +14,7 @@
 #include "holdfast/base/endpoint.h"
 #include "holdfast/base/result.h"
 #include "holdfast/tls/client_hello.h"
+#include "holdfast/tls/spliced_client.h"
 
 namespace holdfast::tls {
 
@@ -29,32 +30,9 @@ struct ClientIdentity {
 
 enum class Verdict : std::uint8_t { kTerminate, kSplice };
 
-/// Why a connection is spliced or not redirected; also a metric's label.
-enum class Reason : std::uint8_t {
-  kNone,
-  kNotTls,
-  kMalformedHello,
-  kOtherName,          ///< SNI that the real server's certificate does not have
-  kNoCertificate,      ///< we have none for this target (yet), or it is outside its validity
-  kChainMismatch,      ///< the real server's chain leads to another root than ours
-  kHandshakeFailed,    ///< this client did not like our certificate before
-  kOtherProtocol,      ///< ALPN offers neither h2 nor http/1.1
-  kUnknownClientCert,  ///< the client presented a certificate whose key we do not hold
-  kRule,
-};
-std::string_view to_string(Reason reason);
-
 struct PeekDecision {
   Verdict verdict = Verdict::kSplice;
   Reason reason = Reason::kNone;
-};
-
-/// A client as splices are remembered: what it runs, where, and whom it calls.
-struct ClientKey {
-  std::uint64_t cgroup_id = 0;
-  std::string executable;
-  Endpoint target;
-  auto operator<=>(const ClientKey&) const = default;
 };
 
 class RequestedCertificate;
@@ -72,6 +50,7 @@ struct TerminatorOptions {
   std::string node_cert_file, node_key_file;
   /// What `csr` serves; null where nobody asks for certificates.
   std::shared_ptr<RequestedCertificate> requested;
+  std::string kept_splices;  ///< what `splices_to_keep` gave to the last run
 };
 
 /// Holds the certificates that the agent serves, per target, and decides whether a connection is
@@ -103,6 +82,14 @@ class Terminator {
   /// backing off to 24 h; a success forgets it.
   virtual void handshake_failed(const ClientKey& client, Reason reason) = 0;
   virtual void handshake_succeeded(const ClientKey& client) = 0;
+  /// The same for a client that presented a certificate whose key is not on this node. Forgotten as
+  /// soon as that key is.
+  virtual void certificate_unknown(const ClientKey& client, const std::string& fingerprint) = 0;
+  /// True when this client's next connection will be spliced for what is remembered of it.
+  [[nodiscard]] virtual bool is_spliced(const ClientKey& client) const = 0;
+  [[nodiscard]] virtual std::vector<SplicedClient> spliced() const = 0;
+  /// What the next run needs to know of these, if that changed since the last call.
+  virtual std::optional<std::string> splices_to_keep() = 0;
 
   /// The client certificate that `ssl`'s peer presented, if any: its fingerprint, and the identity
   /// we hold for it (null: unknown).

@@ -20,7 +20,8 @@ class ClientIdentity {
   /// certificate's.
   static Result<std::shared_ptr<const ClientIdentity>> from_pem(std::string_view certificate,
                                                                 std::string_view key);
-  /// From files; kubelet-client-current.pem holds both, so they may be the same.
+  /// From files; kubelet-client-current.pem holds both, so they may be the same;
+  /// as may be a kubeconfig that has the pair inline.
   static Result<std::shared_ptr<const ClientIdentity>> load(const std::string& certificate_file,
                                                             const std::string& key_file);
   virtual ~ClientIdentity() = default;

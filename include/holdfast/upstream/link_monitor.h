@@ -58,6 +58,13 @@ struct LinkTransition {
   std::uint64_t generation = 0;
 };
 
+/// What all threads together know of one server.
+struct ServerHealth {
+  /// A connect or a PING failed since it was last heard of, or it said that it is not ready.
+  bool failing = false;
+  std::chrono::nanoseconds srtt{0};  ///< of PINGs; 0: not measured yet
+};
+
 struct LinkOptions {
   std::size_t servers = 1;
   std::chrono::milliseconds offline_after{3000};  ///< suspect without a byte for so long: offline
@@ -86,6 +93,11 @@ class LinkMonitor {
   virtual void probe_ok(std::size_t server) = 0;
   /// A cacheable read saw no upstream progress within its patience: online becomes suspect.
   virtual void patience_expired() = 0;
+  /// The same for a read that one server does not answer: the link is suspected only if no other
+  /// server was heard of lately.
+  virtual void late(std::size_t server) = 0;
+  /// What /readyz of a server said: one that shuts down answers, but should not be asked.
+  virtual void told_ready(std::size_t server, bool ready) = 0;
   /// Lets time pass: suspect becomes offline. Called a few times a second by a pool.
   virtual void tick() = 0;
   /// The list of servers was replaced (configuration, discovery): per-server failures are
@@ -93,6 +105,8 @@ class LinkMonitor {
   virtual void set_servers(std::size_t count) = 0;
 
   [[nodiscard]] virtual Link state() const = 0;
+  /// Without a lock; `server` is its number, as in the inputs.
+  [[nodiscard]] virtual ServerHealth health(std::size_t server) const = 0;
   [[nodiscard]] virtual LinkSnapshot snapshot() const = 0;
   /// Each transition is posted to `executor`, in order. Dropping the handle ends it; a call that
   /// was already posted is then skipped.

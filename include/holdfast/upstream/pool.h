@@ -72,6 +72,9 @@ class Pool {
   virtual Task<Result<std::shared_ptr<http::Transport>>> dial_http1(Identity identity,
                                                                     StickyServer& sticky) = 0;
 
+  /// A read waits too long for this server: it is PINGed at once, and the monitor is told.
+  virtual void late(const StickyServer& sticky) = 0;
+
   /// PINGs, probes, closes what is idle, reports progress to the monitor, until cancelled. The
   /// owner runs it in its nursery.
   virtual Task<> run() = 0;

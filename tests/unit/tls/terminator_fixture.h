@@ -45,7 +45,7 @@ class TerminatorFixture : public testing::Test {
   test::TemporaryDirectory directory_;
   test::Pair ca_ = test::make_ca("cluster");
   Endpoint target_ = *Endpoint::parse("198.18.0.1:443");
-  ClientKey client_{.cgroup_id = 7, .executable = "/app", .target = target_};
+  ClientKey client_{.workload = "pod 7", .executable = "/app", .target = target_};
 
   void SetUp() override {
     directory_.write("ca.crt", ca_.cert_pem);

@@ -63,7 +63,7 @@ struct FakeConnection final : http::ClientConnection {
     if (ping_dies) co_return make_error(Errc::kTimeout);
     if (closed) co_return make_error(Errc::kClosed);
     received = clock.now();
-    co_return std::chrono::milliseconds{10};
+    co_return round_trip;
   }
   bool going_away() const override { return goaway || dead; }
   bool usable() const override { return !closed && !goaway && streams < limit; }
@@ -80,6 +80,7 @@ struct FakeConnection final : http::ClientConnection {
   Event ended, pong;
   SteadyClock::time_point received;
   std::weak_ptr<FakeConnection> weak;
+  std::chrono::nanoseconds round_trip{10'000'000};
   std::size_t streams = 0;
   int pings = 0;
   bool closed = false, goaway = false, answers = true, ping_dies = false;
@@ -96,6 +97,7 @@ struct FakeNetwork {
     std::optional<Error> error;
     std::string alpn = "h2";
     std::size_t streams = 100;
+    std::chrono::milliseconds ping{10};
   };
   struct Dial {
     std::string host, fingerprint;
@@ -128,6 +130,7 @@ class FakeDialer final : public Dialer {
     auto made = std::make_shared<FakeConnection>(network_->executor, network_->clock,
                                                  dialed.alpn == "h2" ? last_.streams : 1);
     made->weak = made;
+    made->round_trip = last_.ping;
     network_->connections.push_back(made);
     return made;
   }

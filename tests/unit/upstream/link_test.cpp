@@ -67,6 +67,31 @@ TEST_F(LinkTest, PatienceMakesItSuspectThenAByteOrSilenceDecides) {
   EXPECT_EQ(link_->state(), Link::kOffline);
 }
 
+TEST_F(LinkTest, ALateServerIsNoSuspicionWhileAnotherSpeaks) {
+  link_ = LinkMonitor::create({.servers = 2}, clock_);
+  link_->progress(0);
+  link_->progress(1);
+  link_->late(0);
+  EXPECT_EQ(link_->state(), Link::kOnline);
+  advance(16s);  // too long ago to vouch
+  link_->late(0);
+  EXPECT_EQ(link_->state(), Link::kSuspect);
+}
+
+TEST_F(LinkTest, EachServersHealthIsItsOwn) {
+  link_ = LinkMonitor::create({.servers = 2}, clock_);
+  link_->ping_ok(0, 10ms);
+  link_->ping_ok(1, 30ms);
+  EXPECT_EQ(link_->health(0).srtt, 10ms);
+  EXPECT_EQ(link_->health(1).srtt, 30ms);
+  link_->connect_failed(1, ConnectFailure::kRefused);
+  EXPECT_FALSE(link_->health(0).failing);
+  EXPECT_TRUE(link_->health(1).failing);
+  link_->progress(1);
+  EXPECT_FALSE(link_->health(1).failing);
+  EXPECT_FALSE(link_->health(1000).failing);
+}
+
 TEST_F(LinkTest, RefusalIsDecisiveAtOnce) {
   link_->progress(0);
   link_->connect_failed(0, ConnectFailure::kRefused);

@@ -375,6 +375,41 @@ TEST_F(PoolTest, AServerThatRecoversIsFoundAgain) {
   EXPECT_EQ(sticky_.server->host, "a");
 }
 
+TEST_F(PoolTest, EveryServerIsMeasuredAndTheFastestPreferred) {
+  make({.servers = {{.host = "a"}, {.host = "b"}}});
+  network_->servers["a"].ping = 200ms;
+  pass(1s);
+  EXPECT_EQ(dialled(), "ab");
+  ASSERT_FALSE(open());
+  EXPECT_EQ(sticky_.server->host, "b");
+  sticky_.server = Server{.host = "a"};  // a client that began there stays
+  ASSERT_FALSE(open());
+  EXPECT_EQ(sticky_.server->host, "a");
+  streams_.clear();
+  pass(10min);
+  EXPECT_EQ(dialled(), "ab") << "one connection to each stays";
+}
+
+TEST_F(PoolTest, ASilentServerLosesItsClientsWhileAnotherSpeaks) {
+  make({.servers = {{.host = "a"}, {.host = "b"}}});
+  pass(1s);
+  ASSERT_FALSE(open());
+  ASSERT_EQ(sticky_.server->host, "a");
+  pass(5s);
+  connection(0).answers = false;
+  network_->servers["a"].error = make_error(Errc::kTimeout, "a: no answer");
+  pool_->late(sticky_);
+  tick(250ms);
+  tick(1s);
+  EXPECT_EQ(link_->state(), Link::kOnline);
+  ASSERT_FALSE(open());
+  EXPECT_EQ(sticky_.server->host, "b") << "new requests at once";
+  EXPECT_FALSE(connection(0).closed);
+  pass(4s);
+  EXPECT_TRUE(connection(0).closed) << "and those that wait a little later";
+  EXPECT_EQ(link_->state(), Link::kOnline);
+}
+
 TEST_F(PoolTest, UpgradesGetAConnectionOfTheirOwn) {
   ASSERT_FALSE(open());
   bool done = false;

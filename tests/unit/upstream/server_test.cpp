@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "fake_clock.h"
 #include "holdfast/upstream/dialer.h"
 #include "upstream/servers.h"
 
@@ -74,6 +75,39 @@ TEST_F(ServersTest, StickyThenFastestThenAsListed) {
   EXPECT_EQ(order({}), "cba");
   EXPECT_EQ(order(a_), "acb");
   EXPECT_EQ(order(Server{.host = "gone"}), "cba");
+}
+
+TEST_F(ServersTest, AboutAsFastIsTheOneListedFirst) {
+  Servers::measured(state(2), 1ms);
+  Servers::measured(state(1), 2500us);
+  Servers::measured(state(0), 4ms);
+  EXPECT_EQ(order({}), "bca");
+  // On a slow line a quarter counts, not two milliseconds.
+  Servers::measured(state(0), 800ms);
+  EXPECT_EQ(order({}), "bca");
+}
+
+TEST_F(ServersTest, WhatOtherThreadsFoundOutCounts) {
+  FakeClock clock;
+  const auto monitor = LinkMonitor::create({.servers = 3}, clock);
+  Servers servers{200ms, 10s, monitor.get()};
+  servers.replace({a_, b_, c_});
+  const auto first = [&] { return servers.next({}, {}, now_)->server.host; };
+  monitor->ping_ok(0, 100ms);
+  monitor->ping_ok(2, 10ms);
+  EXPECT_EQ(first(), "c");
+  EXPECT_EQ(servers.next(a_, {}, now_)->server.host, "a");
+  monitor->ping_failed(2);
+  EXPECT_EQ(first(), "a");
+  EXPECT_EQ(servers.next(c_, {}, now_)->server.host, "a");
+  EXPECT_TRUE(servers.has_better_than(*servers.all()[2]));
+  monitor->ping_ok(2, 10ms);
+  EXPECT_EQ(first(), "c");
+  monitor->told_ready(2, false);
+  monitor->progress(2);
+  EXPECT_EQ(first(), "a") << "it speaks, but said that it is not ready";
+  monitor->told_ready(2, true);
+  EXPECT_EQ(first(), "c");
 }
 
 TEST_F(ServersTest, FailuresBackOffAndComeLast) {

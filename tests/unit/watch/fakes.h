@@ -23,9 +23,12 @@ class FakeLink final : public upstream::LinkMonitor {
   void ping_failed(std::size_t) override {}
   void probe_ok(std::size_t) override {}
   void patience_expired() override {}
+  void late(std::size_t) override {}
+  void told_ready(std::size_t, bool) override {}
   void tick() override {}
   void set_servers(std::size_t) override {}
   upstream::Link state() const override { return now; }
+  upstream::ServerHealth health(std::size_t) const override { return {}; }
   upstream::LinkSnapshot snapshot() const override { return {.state = now}; }
   std::shared_ptr<void> subscribe(Executor, Subscriber) override { return {}; }
 
@@ -88,6 +91,7 @@ class FakePool final : public upstream::Pool {
                                                             upstream::StickyServer&) override {
     co_return make_error(Errc::kUnavailable);
   }
+  void late(const upstream::StickyServer&) override {}
   Task<> run() override { co_return; }
   void tick() override {}
   Task<> shutdown() override { co_return; }

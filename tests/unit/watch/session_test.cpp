@@ -9,6 +9,7 @@
 #include "lease/book.h"
 #include "unit/cache/store_fixture.h"
 #include "watch/watch.h"
+#include "writes/shared.h"
 
 namespace holdfast::watch {
 namespace {
@@ -133,8 +134,10 @@ class SessionTest : public cache::StoreTest {
   telemetry::Metrics metrics_;
   telemetry::Broadcast trace_;
   lease::Book leases_{clock_};
-  request::Services services_{*store_,  *registry_, *pods_, link_,
-                              metrics_, trace_,     clock_, leases_};
+  writes::Shared writes_{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
+                         .events = {}};
+  request::Services services_{*store_, *registry_, *pods_,  link_,  metrics_,
+                              trace_,  clock_,     leases_, writes_};
   request::PrincipalResolver principals_{io_.get_executor(), *registry_, pool_, nursery_};
   std::shared_ptr<config::Config> config_ = std::make_shared<config::Config>();
   request::ThreadContext thread_{io_.get_executor(), services_,     pool_,  nursery_,

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -19,6 +21,39 @@ import (
 type options struct {
 	host, tokenFile, caFile, kubeconfig, clientCert, clientKey, userAgent, encoding string
 	http1                                                                           bool
+	identities                                                                      identityFlags
+}
+
+// identityFlags are further client certificates of the same process, by name, as K3s' process has them.
+type identityFlags map[string][2]string
+
+func (f identityFlags) String() string { return "" }
+
+func (f identityFlags) Set(text string) error {
+	name, files, _ := strings.Cut(text, "=")
+	cert, key, found := strings.Cut(files, ",")
+	if !found {
+		return fmt.Errorf("%q is not name=cert,key", text)
+	}
+	f[name] = [2]string{cert, key}
+	return nil
+}
+
+// newClients makes a client for each identity, and the one of the plain flags under the name "".
+func newClients(o options) (map[string]*client, error) {
+	clients := map[string]*client{}
+	for name, pair := range o.identities {
+		own := o
+		own.tokenFile, own.clientCert, own.clientKey = "", pair[0], pair[1]
+		c, err := newClient(own)
+		if err != nil {
+			return nil, err
+		}
+		clients[name] = c
+	}
+	c, err := newClient(o)
+	clients[""] = c
+	return clients, err
 }
 
 // client holds what a program built on client-go holds, all over one transport.

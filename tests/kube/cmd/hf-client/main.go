@@ -16,18 +16,18 @@ import (
 
 func main() {
 	options := parseFlags()
-	client, err := newClient(options)
+	clients, err := newClients(options)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "hf-client:", err)
 		os.Exit(2)
 	}
-	session := &session{client: client, cancel: map[int64]context.CancelFunc{}}
+	session := &session{clients: clients, cancel: map[int64]context.CancelFunc{}}
 	print(reply{"id": 0, "ready": true, "pid": os.Getpid()})
 	session.serve(os.Stdin)
 }
 
 func parseFlags() options {
-	var o options
+	o := options{identities: identityFlags{}}
 	flag.StringVar(&o.host, "host", "https://198.18.0.1", "API server, as in-cluster configuration would name it")
 	flag.StringVar(&o.tokenFile, "token-file", "", "service-account token, read again as client-go does")
 	flag.StringVar(&o.caFile, "ca-file", "", "certificates that the server must chain to")
@@ -37,15 +37,16 @@ func parseFlags() options {
 	flag.StringVar(&o.userAgent, "user-agent", "", "User-Agent; default: client-go's own")
 	flag.StringVar(&o.encoding, "encoding", "protobuf", "protobuf: typed clients; json: dynamic client")
 	flag.BoolVar(&o.http1, "http1", false, "offer http/1.1 only")
+	flag.Var(o.identities, "identity", "name=cert,key: another client of this process, for commands that say as=name")
 	flag.Parse()
 	return o
 }
 
 // session runs commands side by side, so that one that waits holds up no other.
 type session struct {
-	client *client
-	mutex  sync.Mutex
-	cancel map[int64]context.CancelFunc
+	clients map[string]*client
+	mutex   sync.Mutex
+	cancel  map[int64]context.CancelFunc
 }
 
 func (s *session) serve(input *os.File) {
@@ -62,6 +63,11 @@ func (s *session) serve(input *os.File) {
 			print(reply{"id": c.ID, "ok": true})
 			continue
 		}
+		client, known := s.clients[c.As]
+		if !known {
+			print(reply{"id": c.ID, "ok": false, "error": "no such identity: " + c.As})
+			continue
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		if c.Timeout > 0 {
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(c.Timeout*float64(time.Second)))
@@ -72,7 +78,7 @@ func (s *session) serve(input *os.File) {
 		go func() {
 			defer s.stop(c.ID)
 			started := time.Now()
-			answer, err := s.client.run(ctx, c)
+			answer, err := client.run(ctx, c)
 			if err != nil {
 				answer = errorReply(err)
 			} else {

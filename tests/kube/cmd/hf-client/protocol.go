@@ -17,6 +17,7 @@ type command struct {
 	Op      string  `json:"op"`
 	Target  int64   `json:"target"`  // stop: the id of the command to end
 	Timeout float64 `json:"timeout"` // seconds; 0: none
+	As      string  `json:"as"`      // one of --identity's names; default: the client of the other flags
 
 	Group     string `json:"group"`
 	Version   string `json:"version"` // default v1
