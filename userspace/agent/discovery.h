@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/distribution.h"
 #include "holdfast/base/endpoint.h"
 #include "holdfast/base/result.h"
 #include "holdfast/config/config.h"
@@ -17,17 +18,31 @@ struct Kubeconfig {
   std::string ca_pem;   ///< empty: none given
   std::string ca_file;  ///< when it was a file
   std::string cert_file, key_file;
+  std::string cert_pem, key_pem;  ///< when they are inline; files win, as in client-go
 };
 /// kInvalidArgument when it is no kubeconfig; `directory` is what relative paths start from.
 Result<Kubeconfig> parse_kubeconfig(std::string_view yaml, const std::string& directory);
 
+/// A client key pair that a kubeconfig holds inline.
+struct InlinePair {
+  std::string cert_pem, key_pem;
+  bool own = false;  ///< the agent's own access
+};
+
 /// Where the API server is, as found on this node.
 struct Discovery {
+  NodeKind node;
+  /// Why nothing is intercepted on this node, whatever `intercept.enabled` says by default.
+  std::string stay_out;
+  /// Node components reach the API server through K3s' or RKE2's balancer: only what they and pods
+  /// dial is a target, never what the balancer and K3s' tunnel dial.
+  bool balanced = false;
   std::vector<upstream::Server> servers;  ///< where the agent's own connections go
   std::string ca_pem;                     ///< the roots they verify with
   std::string ca_file;                    ///< the file it came from; empty: inline
   std::vector<Endpoint> targets;          ///< what clients dial, to be redirected
   std::vector<std::pair<std::string, std::string>> identities;  ///< {cert, key} files
+  std::vector<InlinePair> inline_pairs;
   std::string own_cert_file, own_key_file,
       own_token_file;                ///< the agent's own access; may be empty
   std::vector<std::string> sources;  ///< where each of these came from, for logs
@@ -47,8 +62,12 @@ class Surroundings {
 };
 const Surroundings& this_machine();
 
-/// The configuration wins; what it leaves open is looked for: the service environment of a pod,
-/// then the kubeconfigs of kubelet (kubeadm, K3s agent, k0s). kNotFound says where it looked.
+/// The configuration wins; what it leaves open is looked for: in the files of this node's
+/// distribution, then in the service environment of a pod. kNotFound says where it looked.
 Result<Discovery> discover(const config::Config& config, const Surroundings& surroundings);
+
+/// Everything else works with files: writes each inline pair to one of its own (0600) in
+/// `directory`, and lists it among the identities.
+Result<void> keep_inline_pairs(Discovery& found, const std::string& directory);
 
 }  // namespace holdfast::agent
