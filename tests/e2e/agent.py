@@ -36,6 +36,7 @@ class Agent:
         self.config_file, self.log = self.dir / "config.yaml", self.dir / "agent.log"
         self.socket = self.dir / "admin.sock"
         self.process = None
+        self.wrap = []  # what the agent's command line begins with: a mount namespace, for instance
         self._write_access()
         self.config = self._default_config()
         self.configure(**changes)
@@ -76,7 +77,7 @@ class Agent:
 
     def start(self, ready=True):
         with open(self.log, "ab") as log:
-            self.process = spawn_in(self.place, [binary(), "agent", "--config", self.config_file],
+            self.process = spawn_in(self.place, [*self.wrap, binary(), "agent", "--config", self.config_file],
                                     stdout=log, stderr=subprocess.STDOUT)
         if ready:
             eventually(self.is_ready, timeout=60, what=f"the agent\n{tail(self.log)}")

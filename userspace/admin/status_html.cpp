@@ -55,7 +55,7 @@ std::string to_html(const Status& status) {
           (status.readiness.ready ? "serving" : "not serving") + " &middot; <span class=\"dot" +
           std::string{online ? "" : " off"} + "\"></span>link " +
           escape(telemetry::to_string(status.link.state)) + "</p>\n";
-  for (const auto& section : status_sections(status)) {
+  for (const auto& section : status_sections(status, Readers::kPage)) {
     page += "<h2>" + escape(section.title) + "</h2><table>\n";
     for (const auto& row : section.rows) {
       page += "<tr><td>" + escape(row.label) + "</td><td" + (row.bad ? " class=\"bad\"" : "") +

@@ -71,6 +71,7 @@ Status::Link link_of(const Json& json) {
 
 Json intercept_json(const Status::Intercept& in) {
   return {{"enabled", in.enabled},
+          {"off_reason", in.off_reason},
           {"attached", in.attached},
           {"targets", in.targets},
           {"certificate", in.certificate},
@@ -83,6 +84,7 @@ Json intercept_json(const Status::Intercept& in) {
 Status::Intercept intercept_of(const Json& json) {
   Status::Intercept in;
   in.enabled = json.at("enabled");
+  in.off_reason = json.at("off_reason");
   in.attached = json.at("attached");
   in.targets = json.at("targets").get<std::vector<std::string>>();
   in.certificate = json.at("certificate");
@@ -143,6 +145,28 @@ Status::Cache cache_of(const Json& json) {
   return cache;
 }
 
+Json evictions_json(const std::optional<std::vector<Status::Eviction>>& evictions) {
+  if (!evictions) return nullptr;
+  Json out = Json::array();
+  for (const auto& eviction : *evictions) {
+    out.push_back({{"namespace", eviction.ns},
+                   {"name", eviction.pod},
+                   {"after_seconds", eviction.after.count()}});
+  }
+  return out;
+}
+
+std::optional<std::vector<Status::Eviction>> evictions_of(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  std::vector<Status::Eviction> out;
+  for (const auto& item : json) {
+    out.push_back({.ns = item.at("namespace"),
+                   .pod = item.at("name"),
+                   .after = std::chrono::seconds{item.at("after_seconds").get<std::int64_t>()}});
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Status& s) {
@@ -151,6 +175,8 @@ std::string to_json(const Status& s) {
       {"commit", s.commit},
       {"node", s.node},
       {"distribution", s.distribution},
+      {"role", s.role},
+      {"distribution_reason", s.distribution_reason},
       {"time", to_rfc3339(s.now)},
       {"started", to_rfc3339(s.started)},
       {"ready", s.readiness.ready},
@@ -163,6 +189,7 @@ std::string to_json(const Status& s) {
       {"spliced", spliced_json(s.spliced)},
       {"requests", by_label<telemetry::Source>(s.requests)},
       {"cache", cache_json(s.cache)},
+      {"evictions", evictions_json(s.evictions)},
       {"config",
        {{"path", s.config_path}, {"error", s.config_error}, {"restart_needed", s.restart_needed}}}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -176,6 +203,8 @@ Result<Status> parse_status(std::string_view text) {
     s.commit = json.at("commit");
     s.node = json.at("node");
     s.distribution = json.at("distribution");
+    s.role = json.at("role");
+    s.distribution_reason = json.at("distribution_reason");
     s.now = time_of(json.at("time")).value();
     s.started = time_of(json.at("started")).value();
     s.readiness.ready = json.at("ready");
@@ -187,6 +216,7 @@ Result<Status> parse_status(std::string_view text) {
     s.spliced = spliced_of(json.at("spliced"));
     read_by_label<telemetry::Source>(json.at("requests"), s.requests);
     s.cache = cache_of(json.at("cache"));
+    s.evictions = evictions_of(json.at("evictions"));
     s.config_path = json.at("config").at("path");
     s.config_error = json.at("config").at("error");
     s.restart_needed = json.at("config").at("restart_needed").get<std::vector<std::string>>();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct StatusSection {
   std::string title;
   std::vector<StatusRow> rows;
 };
-std::vector<StatusSection> status_sections(const Status& status);
+enum class Readers : std::uint8_t { kSocket, kPage };  ///< the page's readers are shown no pods
+std::vector<StatusSection> status_sections(const Status& status, Readers readers);
 
 }  // namespace holdfast::admin

@@ -26,8 +26,11 @@ StatusSection agent_section(const Status& s) {
   StatusSection section{"Agent", {}};
   section.rows.push_back(
       {"Ready", s.readiness.ready ? "yes" : join(s.readiness.reasons, "no"), !s.readiness.ready});
-  section.rows.push_back(
-      {"Node", s.node + (s.distribution.empty() ? "" : " (" + s.distribution + ")")});
+  section.rows.push_back({"Node", s.node});
+  if (!s.distribution.empty()) {
+    section.rows.push_back(
+        {"Distribution", s.distribution + " " + s.role + ": " + s.distribution_reason});
+  }
   section.rows.push_back({"Version", s.version + " (" + s.commit + ")"});
   section.rows.push_back({"Running for", span_text(s.now - s.started)});
   section.rows.push_back({"Configuration", s.config_path});
@@ -65,7 +68,9 @@ StatusSection intercept_section(const Status& s) {
   const bool stale = !in.heartbeat_age || *in.heartbeat_age > std::chrono::seconds{2};
   std::string state = "off by configuration";
   if (in.enabled) state = !in.attached ? "not attached" : stale ? "paused: no heartbeat" : "on";
-  section.rows.push_back({"State", state, in.enabled && (!in.attached || stale)});
+  const bool meant = in.enabled && in.off_reason.empty();
+  if (in.enabled && !meant) state = "off: " + in.off_reason;
+  section.rows.push_back({"State", state, meant && (!in.attached || stale)});
   section.rows.push_back({"Targets", join(in.targets, "none")});
   if (!in.certificate.empty()) section.rows.push_back({"Certificate", in.certificate});
   section.rows.push_back({"Listening", join(in.listen, "nowhere")});
@@ -112,6 +117,30 @@ StatusSection cache_section(const Status& s) {
   return section;
 }
 
+StatusSection outage_section(const Status& s, Readers readers) {
+  StatusSection section{"A long outage", {}};
+  if (!s.evictions) {
+    section.rows.push_back({"Deletes", "not known: no kubelet read its pods through the agent"});
+  } else if (s.evictions->empty()) {
+    section.rows.push_back({"Deletes", "none of this node's pods"});
+  } else if (readers == Readers::kPage) {
+    section.rows.push_back(
+        {"Deletes",
+         std::to_string(s.evictions->size()) + " of this node's pods; holdfast status names them",
+         true});
+  } else {
+    std::string label = "Deletes";
+    for (const auto& eviction : *s.evictions) {
+      section.rows.push_back({label,
+                              eviction.ns + "/" + eviction.pod + " after " +
+                                  span_text(eviction.after) + " of being unreachable",
+                              true});
+      label.clear();
+    }
+  }
+  return section;
+}
+
 }  // namespace
 
 std::vector<StatusSection> status_sections(const Status& status) {
@@ -120,11 +149,14 @@ std::vector<StatusSection> status_sections(const Status& status) {
   if (!status.spliced.empty()) sections.push_back(spliced_section(status));
   sections.push_back(cache_section(status));
   return sections;
+std::vector<StatusSection> status_sections(const Status& status, Readers readers) {
+  return {agent_section(status),   link_section(status),  intercept_section(status),
+          traffic_section(status), cache_section(status), outage_section(status, readers)};
 }
 
 std::string to_text(const Status& status) {
   std::string text;
-  for (const auto& section : status_sections(status)) {
+  for (const auto& section : status_sections(status, Readers::kSocket)) {
     text += section.title + "\n";
     for (const auto& row : section.rows) {
       std::string label = "  " + row.label;

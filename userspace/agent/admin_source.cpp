@@ -1,5 +1,6 @@
 #include "agent/admin_source.h"
 
+#include "agent/evictions.h"
 #include "holdfast/telemetry/build_info.h"
 
 namespace holdfast::agent {
@@ -53,6 +54,9 @@ admin::Status AdminSource::status() {
   admin::Status out{.version = std::string{telemetry::version()},
                     .commit = std::string{telemetry::commit()},
                     .node = parts_.config.node,
+                    .distribution = std::string{to_string(parts_.node.distribution)},
+                    .role = std::string{parts_.node.role_name()},
+                    .distribution_reason = parts_.node.reason(),
                     .now = std::chrono::system_clock::now(),
                     .started = started_,
                     .readiness = ready()};
@@ -79,6 +83,7 @@ admin::Status AdminSource::status() {
                            .until = known.until});
   }
   out.intercept.enabled = parts_.config.intercept.enabled;
+  out.intercept.off_reason = parts_.stay_out;
   out.intercept.attached = parts_.interceptor != nullptr;
   out.intercept.targets = view.targets;
   out.intercept.certificate = view.certificate;
@@ -108,6 +113,7 @@ admin::Status AdminSource::status() {
   for (std::size_t i = 0; i < telemetry::kCacheResults; ++i) {
     out.cache.reads[i] = parts_.metrics.cache_reads(static_cast<telemetry::CacheResult>(i));
   }
+  out.evictions = evictions(parts_.store, parts_.config.node);
   out.config_path = parts_.config_path;
   out.config_error = view.config_error;
   out.restart_needed = view.restart_needed;

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "agent/distribution.h"
 #include "agent/flow_pump.h"
 #include "agent/serving_state.h"
 #include "holdfast/admin/server.h"
@@ -28,6 +29,8 @@ class AdminSource final : public admin::Source {
     const ServingState& serving;
     kernel::Interceptor* interceptor;  ///< null: interception is off
     FlowPump* flows;
+    NodeKind node;
+    std::string stay_out;
     std::vector<std::string> servers;
     std::vector<std::string> listen;
   };

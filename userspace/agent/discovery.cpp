@@ -13,15 +13,13 @@
 #include <fstream>
 #include <sstream>
 
+#include "tls/file_watch.h"
+
 namespace holdfast::agent {
 namespace {
 
 constexpr const char* kInClusterToken = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 constexpr const char* kInClusterCa = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
-// kubeadm and RKE2, K3s agent, k0s; in the order in which they are looked for.
-constexpr const char* kKubeconfigs[] = {"/etc/kubernetes/kubelet.conf",
-                                        "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
-                                        "/var/lib/k0s/kubelet.conf"};
 
 std::string decode_base64(std::string text) {
   std::erase_if(text, [](unsigned char c) { return std::isspace(c); });
@@ -128,15 +126,23 @@ void add_target(Discovery& found, const Endpoint& target) {
   }
 }
 
+void add_identity(Discovery& found, std::pair<std::string, std::string> files) {
+  if (std::ranges::find(found.identities, files) == found.identities.end()) {
+    found.identities.push_back(std::move(files));
+  }
+}
+
+// `first`: of this one come the server, the CA and the agent's own access; of the others only keys
+// (and what is missing).
 void use_kubeconfig(Discovery& found, const Kubeconfig& kubeconfig, const std::string& path,
-                    bool servers_open, bool ca_open) {
-  if (servers_open) {
+                    bool first) {
+  if (first && found.servers.empty()) {
     if (auto server = upstream::Server::parse(kubeconfig.server)) {
       found.servers.push_back(std::move(*server));
       found.sources.push_back("server " + kubeconfig.server + " from " + path);
     }
   }
-  if (ca_open && found.ca_pem.empty()) {
+  if (found.ca_pem.empty()) {
     found.ca_pem = kubeconfig.ca_pem;
     found.ca_file = kubeconfig.ca_file;
   }
@@ -145,10 +151,38 @@ void use_kubeconfig(Discovery& found, const Kubeconfig& kubeconfig, const std::s
   const auto& cert = kubeconfig.inline_pair ? path : kubeconfig.cert_file;
   const auto& key = kubeconfig.inline_pair ? path : kubeconfig.key_file;
   if (cert.empty()) return;
-  found.identities.emplace_back(cert, key);
-  if (found.own_cert_file.empty()) {
+  add_identity(found, {cert, key});
+  if (first) {
     found.own_cert_file = cert;
     found.own_key_file = key;
+  }
+}
+
+// The configured one, then the node's own; the first that can be read is the kubelet's, or in its
+// place. Adds to `balancers` the loopback addresses that node components dial.
+void look_into_kubeconfigs(Discovery& found, const config::Config& config, const NodeFiles& files,
+                           const Surroundings& surroundings, std::vector<Endpoint>& balancers) {
+  auto paths = files.kubeconfigs;
+  if (!config.upstream.kubeconfig.empty()) {
+    paths.insert(paths.begin(), config.upstream.kubeconfig);
+  }
+  bool first = true;
+  for (const auto& path : paths) {
+    auto content = surroundings.read_file(path);
+    if (!content) continue;
+    auto parsed = parse_kubeconfig(*content, std::filesystem::path{path}.parent_path().string());
+    if (!parsed) continue;
+    if (parsed->ca_pem.empty() && !parsed->ca_file.empty()) {
+      if (auto ca = surroundings.read_file(parsed->ca_file)) parsed->ca_pem = std::move(*ca);
+    }
+    use_kubeconfig(found, *parsed, path, first);
+    first = false;
+    if (!files.balanced) continue;
+    const auto server = upstream::Server::parse(parsed->server);
+    if (!server) continue;
+    for (const auto& endpoint : surroundings.resolve(server->host, server->port)) {
+      if (endpoint.is_loopback()) balancers.push_back(endpoint);
+    }
   }
 }
 
@@ -201,30 +235,32 @@ Result<Kubeconfig> parse_kubeconfig(std::string_view yaml, const std::string& di
 
 Result<Discovery> discover(const config::Config& config, const Surroundings& surroundings) {
   Discovery found;
+  found.node = detect_node(surroundings);
+  const auto files = node_files(found.node, surroundings);
+  found.balanced = files.balanced;
+  if (found.node.role == Role::kControlPlane && !config.intercept.enabled_explicitly) {
+    found.stay_out = "the API server is on this node (" + found.node.name() + ": " +
+                     found.node.reason() + "); intercept.enabled: true would switch it on";
+  }
   for (const auto& server : config.upstream.servers) {
     found.servers.push_back({.host = server.host, .port = server.port, .tls_name = {}});
   }
-  const bool servers_open = found.servers.empty();
   if (!config.upstream.ca.empty()) {
     auto ca = surroundings.read_file(config.upstream.ca);
     if (!ca) return ca.error();
     found.ca_pem = std::move(*ca);
     found.ca_file = config.upstream.ca;
   }
-  const bool ca_open = found.ca_pem.empty();
-
-  std::vector<std::string> paths{std::begin(kKubeconfigs), std::end(kKubeconfigs)};
-  if (!config.upstream.kubeconfig.empty()) paths = {config.upstream.kubeconfig};
-  for (const auto& path : paths) {
-    auto content = surroundings.read_file(path);
-    if (!content) continue;
-    auto parsed = parse_kubeconfig(*content, std::filesystem::path{path}.parent_path().string());
-    if (!parsed) continue;
-    if (parsed->ca_pem.empty() && !parsed->ca_file.empty()) {
-      if (auto ca = surroundings.read_file(parsed->ca_file)) parsed->ca_pem = std::move(*ca);
+  if (found.servers.empty() && config.upstream.kubeconfig.empty()) {
+    // Not through the balancer: whether a server answers is then ours to see.
+    for (const auto& server : files.balanced_servers) {
+      found.servers.push_back(server);
+      found.sources.push_back("server " + server.authority() + " from " + files.balanced_source);
     }
-    use_kubeconfig(found, *parsed, path, servers_open && found.servers.empty(), ca_open);
   }
+  std::vector<Endpoint> balancers;
+  look_into_kubeconfigs(found, config, files, surroundings, balancers);
+  for (const auto& pair : files.identities) add_identity(found, pair);
   look_into_environment(found, surroundings);
   // The order of upstream.kubeconfig: what is configured, then in-cluster, then the kubelet's.
   if (config.upstream.kubeconfig.empty() && surroundings.read_file(kInClusterToken)) {
@@ -233,17 +269,21 @@ Result<Discovery> discover(const config::Config& config, const Surroundings& sur
     found.own_key_file.clear();
   }
 
-  for (const auto& server : found.servers) {
-    for (const auto& endpoint : surroundings.resolve(server.host, server.port)) {
-      add_target(found, endpoint);
+  // Behind a balancer the servers' own addresses are what the balancer dials, and K3s' tunnel.
+  if (!files.balanced) {
+    for (const auto& server : found.servers) {
+      for (const auto& endpoint : surroundings.resolve(server.host, server.port)) {
+        add_target(found, endpoint);
+      }
     }
   }
-  // On a control-plane node, and behind K3s's balancer, such an address is the API server itself.
+  // On a control-plane node such an address is the API server itself.
   std::erase_if(found.targets,
                 [&](const Endpoint& target) { return surroundings.is_listening(target); });
+  for (const auto& balancer : balancers) add_target(found, balancer);
   for (const auto& target : config.intercept.targets) add_target(found, target);
   for (const auto& pair : config.upstream.identities) {
-    found.identities.emplace_back(pair.cert, pair.key);
+    add_identity(found, {pair.cert, pair.key});
   }
 
   if (found.servers.empty()) {

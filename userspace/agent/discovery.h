@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/distribution.h"
 #include "holdfast/base/endpoint.h"
 #include "holdfast/base/result.h"
 #include "holdfast/config/config.h"
@@ -24,6 +25,12 @@ Result<Kubeconfig> parse_kubeconfig(std::string_view yaml, const std::string& di
 
 /// Where the API server is, as found on this node.
 struct Discovery {
+  NodeKind node;
+  /// Why nothing is intercepted on this node, whatever `intercept.enabled` says by default.
+  std::string stay_out;
+  /// Node components reach the API server through K3s' or RKE2's balancer: only what they and pods
+  /// dial is a target, never what the balancer and K3s' tunnel dial.
+  bool balanced = false;
   std::vector<upstream::Server> servers;  ///< where the agent's own connections go
   std::string ca_pem;                     ///< the roots they verify with
   std::string ca_file;                    ///< the file it came from; empty: inline
@@ -48,8 +55,8 @@ class Surroundings {
 };
 const Surroundings& this_machine();
 
-/// The configuration wins; what it leaves open is looked for: the service environment of a pod,
-/// then the kubeconfigs of kubelet (kubeadm, K3s agent, k0s). kNotFound says where it looked.
+/// The configuration wins; what it leaves open is looked for: in the files of this node's
+/// distribution, then in the service environment of a pod. kNotFound says where it looked.
 Result<Discovery> discover(const config::Config& config, const Surroundings& surroundings);
 
 }  // namespace holdfast::agent

@@ -1,5 +1,7 @@
 #include "agent/service_discovery.h"
 
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,12 +13,14 @@ namespace holdfast::agent {
 namespace {
 
 using nlohmann::json;
+using Resolver = boost::asio::ip::basic_resolver<boost::asio::ip::tcp, Executor>;
 
 constexpr std::string_view kService = "/api/v1/namespaces/default/services/kubernetes";
 constexpr std::string_view kSlice =
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
 constexpr std::size_t kMaxBody = 1 << 20;  // bytes
 constexpr std::chrono::seconds kTimeout{5};
+constexpr std::chrono::seconds kResolveTimeout{2};
 
 const json& member(const json& object, const char* name) {
   static const json kNothing;
@@ -78,14 +82,19 @@ std::vector<Endpoint> slice_addresses(std::string_view text) {
 
 ServiceDiscovery::ServiceDiscovery(std::vector<upstream::Server> servers,
                                    std::unique_ptr<upstream::Dialer> dialer, OwnAccess access,
-                                   Nursery& nursery)
+                                   bool balanced, Nursery& nursery)
     : servers_{std::move(servers)},
       dialer_{std::move(dialer)},
       access_{std::move(access)},
+      balanced_{balanced},
       nursery_{nursery} {}
 
 Task<Result<std::vector<Endpoint>>> ServiceDiscovery::ask() {
   Error last = make_error(Errc::kUnavailable, "no API server is known");
+  if (!access_.cert_file.empty()) {
+    auto renewed = upstream::ClientIdentity::load(access_.cert_file, access_.key_file);
+    if (renewed) access_.identity = std::move(*renewed);  // else it is half written
+  }
   for (const auto& server : servers_) {
     auto dialed =
         co_await dialer_->dial(server, access_.identity, upstream::Dialer::Protocol::kAny);
@@ -105,12 +114,34 @@ Task<Result<std::vector<Endpoint>>> ServiceDiscovery::ask() {
     }
     std::vector<Endpoint> found;
     if (service) found = service_addresses(*service);
+    if (balanced_) co_return found;
     if (slice) {
       for (const auto& endpoint : slice_addresses(*slice)) found.push_back(endpoint);
     }
+    for (const auto& endpoint : co_await named_servers()) found.push_back(endpoint);
     co_return found;
   }
   co_return last;
+}
+
+Task<std::vector<Endpoint>> ServiceDiscovery::named_servers() {
+  std::vector<Endpoint> found;
+  for (const auto& server : servers_) {
+    if (Endpoint::from_address(server.host, server.port)) continue;
+    Resolver resolver{nursery_.executor()};
+    const Deadline deadline{nursery_.executor(), kResolveTimeout,
+                            [&resolver] { resolver.cancel(); }};
+    const auto [failed, entries] = co_await resolver.async_resolve(
+        server.host, std::to_string(server.port), Resolver::numeric_service, use_result);
+    if (failed) continue;
+    for (const auto& entry : entries) {
+      const auto endpoint =
+          Endpoint::from_address(entry.endpoint().address().to_string(), server.port);
+      if (endpoint) found.push_back(*endpoint);
+    }
+  }
+  std::ranges::sort(found);  // name servers change the order, and that would look like a change
+  co_return found;
 }
 
 Task<Result<std::string>> ServiceDiscovery::get(std::shared_ptr<http::ClientConnection> connection,

@@ -198,6 +198,9 @@ Result<void> WorkerImpl::build_upstream() {
   if (!found) return found.error();
   found_ = std::move(*found);
   for (const auto& source : found_.sources) spdlog::info("discovered {}", source);
+  telemetry::log(spdlog::level::info, "this node",
+                 {{"is", found_.node.name()}, {"why", found_.node.reason()}});
+  metrics_.node_info(to_string(found_.node.distribution));
   upstream::LinkOptions link{.servers = found_.servers.size()};
   if (const auto kept = store_->credentials().get_named(kLastOnline)) {
     const std::time_t seconds = std::strtoll(kept->c_str(), nullptr, 10);
@@ -254,7 +257,10 @@ Result<void> WorkerImpl::build_interception() {
   if (listening_.empty()) {
     return make_error(Errc::kUnavailable, "none of the addresses in intercept.listen can be used");
   }
-  if (config_->intercept.enabled) {
+  if (config_->intercept.enabled && !found_.stay_out.empty()) {
+    telemetry::log(spdlog::level::warn, "interception stays off", {{"why", found_.stay_out}});
+  }
+  if (config_->intercept.enabled && found_.stay_out.empty()) {
     auto interceptor = kernel::Interceptor::create(options);
     if (!interceptor) return interceptor.error();
     interceptor_.emplace(std::move(*interceptor));
@@ -291,6 +297,8 @@ Result<void> WorkerImpl::build_discovery() {
   if (!found_.own_cert_file.empty()) {
     auto identity = upstream::ClientIdentity::load(found_.own_cert_file, found_.own_key_file);
     // Without it, clients are served all the same.
+    access.cert_file = found_.own_cert_file;
+    access.key_file = found_.own_key_file;
     if (identity) {
       access.identity = std::move(*identity);
     } else {
@@ -298,7 +306,7 @@ Result<void> WorkerImpl::build_discovery() {
     }
   }
   discovery_ = std::make_unique<ServiceDiscovery>(found_.servers, std::move(*dialer),
-                                                  std::move(access), nursery_);
+                                                  std::move(access), found_.balanced, nursery_);
   if (const auto kept = store_->credentials().get_named(kServiceTargets)) {
     std::istringstream lines{*kept};
     for (std::string line; std::getline(lines, line);) {
@@ -390,6 +398,8 @@ Result<void> WorkerImpl::build_admin() {
                                                        .serving = serving_,
                                                        .interceptor = interceptor(),
                                                        .flows = flows_.get(),
+                                                       .node = found_.node,
+                                                       .stay_out = found_.stay_out,
                                                        .servers = std::move(servers),
                                                        .listen = std::move(listen)});
   const auto& socket =
@@ -447,16 +457,19 @@ void WorkerImpl::beat_or_not(SteadyClock::time_point now) {
     const auto state = serving_.view().certificate;
     problems.push_back("no certificate can be served yet" + (state.empty() ? "" : ": " + state));
   }
+  // Where nothing is intercepted nothing has to be served: leaving the node alone is the job.
+  if (!found_.stay_out.empty()) problems.clear();
   const bool serves = problems.empty();
   if (serves && interceptor_) interceptor_->beat(now);
   if (serves != beating_) {
     beating_ = serves;
     std::string why;
     for (const auto& problem : problems) why += (why.empty() ? "" : "; ") + problem;
-    telemetry::log(
-        serves ? spdlog::level::info : spdlog::level::warn,
-        serves ? "serving: connections are redirected" : "not serving: connections go direct",
-        {{"why", why}});
+    telemetry::log(serves ? spdlog::level::info : spdlog::level::warn,
+                   !serves        ? "not serving: connections go direct"
+                   : interceptor_ ? "serving: connections are redirected"
+                                  : "serving, but interception is off",
+                   {{"why", why}});
     // Not to wait for the heartbeat to grow stale.
     if (!serves && interceptor_) interceptor_->stop_beating();
   }

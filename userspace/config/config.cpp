@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <thread>
+#include <utility>
 
 #include "config/file.h"
 
@@ -69,7 +70,9 @@ std::vector<std::string> restart_needed(const Config& running, const Config& wan
   compare("upstream.kubeconfig", running.upstream.kubeconfig, wanted.upstream.kubeconfig);
   compare("upstream.identities", running.upstream.identities, wanted.upstream.identities);
   compare("upstream.probe", running.upstream.probe, wanted.upstream.probe);
-  compare("intercept.enabled", running.intercept.enabled, wanted.intercept.enabled);
+  compare("intercept.enabled",
+          std::pair{running.intercept.enabled, running.intercept.enabled_explicitly},
+          std::pair{wanted.intercept.enabled, wanted.intercept.enabled_explicitly});
   compare("intercept.cgroup", running.intercept.cgroup, wanted.intercept.cgroup);
   compare("intercept.listen", running.intercept.listen, wanted.intercept.listen);
   compare("intercept.adopt", running.intercept.adopt, wanted.intercept.adopt);

@@ -112,7 +112,10 @@ void read_upstream(NodeReader& node, Upstream& out) {
 }
 
 void read_intercept(NodeReader& node, Intercept& out) {
-  node.key("enabled", [&](const NodeReader& n) { n.flag(out.enabled); });
+  node.key("enabled", [&](const NodeReader& n) {
+    n.flag(out.enabled);
+    out.enabled_explicitly = out.enabled;
+  });
   read_path(node, "cgroup", out.cgroup);
   read_endpoints(node, "listen", out.listen);
   read_endpoints(node, "targets", out.targets);

@@ -136,7 +136,7 @@ void Metrics::lease_foreign_write() noexcept {
 }
 
 void Metrics::node_info(std::string_view distribution) {
-  constexpr std::string_view kKnown[] = {"k3s", "kubeadm", "rke2", "microk8s", "k0s"};
+  constexpr std::string_view kKnown[] = {"plain", "k3s", "kubeadm", "rke2", "microk8s", "k0s"};
   const bool known =
       std::find(std::begin(kKnown), std::end(kKnown), distribution) != std::end(kKnown);
   const std::lock_guard lock{cells_->mutex};

@@ -36,6 +36,7 @@ struct Status {
   };
   struct Intercept {
     bool enabled = false;
+    std::string off_reason;            ///< why it is off although enabled; empty: it is not
     bool attached = false;             ///< the hooks are in the kernel
     std::vector<std::string> targets;  ///< addresses that are redirected
     std::string certificate;  ///< how the requested one is doing; empty: none is requested
@@ -50,6 +51,11 @@ struct Status {
     std::string certificate;  ///< fingerprint of a certificate whose key is not on this node
     Time until;               ///< then it is tried again
   };
+  /// A pod that the cloud deletes when this node has been unreachable for too long.
+  struct Eviction {
+    std::string ns, pod;
+    std::chrono::seconds after{};  ///< counted from when the node counts as unreachable
+  };
   struct Connections {
     std::array<std::int64_t, telemetry::kVerdicts> open{};
     std::array<std::uint64_t, telemetry::kVerdicts> total{};
@@ -60,7 +66,8 @@ struct Status {
     std::array<std::uint64_t, telemetry::kCacheResults> reads{};
   };
 
-  std::string version, commit, node, distribution;
+  std::string version, commit, node;
+  std::string distribution, role, distribution_reason;  ///< "k3s", "agent", and what told
   Time now, started;
   Readiness readiness;
   Link link;
@@ -69,6 +76,7 @@ struct Status {
   std::vector<Spliced> spliced;
   std::array<std::uint64_t, telemetry::kSources> requests{};
   Cache cache;
+  std::optional<std::vector<Eviction>> evictions;  ///< none: not known
   std::string config_path;
   std::string config_error;                 ///< of the last reload; empty: in force as written
   std::vector<std::string> restart_needed;  ///< keys that wait for the next start
@@ -79,7 +87,8 @@ std::string to_json(const Status& status);
 Result<Status> parse_status(std::string_view json);
 /// What `holdfast status` prints: a readable text of several lines.
 std::string to_text(const Status& status);
-/// What `/` shows: a page without scripts or outside assets.
+/// What `/` shows: a page without scripts or outside assets. It names no pods: unlike the socket,
+/// everyone on the node can read it.
 std::string to_html(const Status& status);
 
 }  // namespace holdfast::admin

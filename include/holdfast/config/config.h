@@ -54,7 +54,8 @@ struct Upstream {
 
 struct Intercept {
   bool enabled = true;
-  std::string cgroup;  ///< empty: the cgroup2 root
+  bool enabled_explicitly = false;  ///< `true` stands in the file: control-plane nodes want that
+  std::string cgroup;               ///< empty: the cgroup2 root
   std::vector<Endpoint> listen;
   std::vector<Endpoint> targets;  ///< beside the discovered ones
   bool adopt = false;

@@ -60,7 +60,7 @@ class Metrics {
   void lease_request(LeasePolicy policy, LeaseOutcome outcome) noexcept;
   void lease_foreign_write() noexcept;
 
-  /// "k3s", "kubeadm", "rke2", "microk8s", "k0s" or "unknown"; others count as unknown.
+  /// "k3s", "kubeadm", "rke2", "microk8s", "k0s" or "plain"; others count as unknown.
   void node_info(std::string_view distribution);
 
   /// Prometheus text format 0.0.4, the process's own figures included.

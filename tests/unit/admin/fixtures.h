@@ -11,6 +11,8 @@ inline Status example_status() {
            .commit = "abc",
            .node = "edge-1",
            .distribution = "k3s",
+           .role = "agent",
+           .distribution_reason = "/k3s is there",
            .now = now,
            .started = now - 3h,
            .readiness = {true, {}}};
@@ -36,6 +38,7 @@ inline Status example_status() {
              .evictions = 5,
              .write_queue_bytes = 4096,
              .reads = {1, 2, 3, 4}};
+  s.evictions = {{.ns = "shop", .pod = "till-0", .after = 300s}};
   s.config_path = "/etc/holdfast/config.yaml";
   s.config_error = "c.yaml:1:1: <b>bad</b>";
   s.restart_needed = {"threads"};

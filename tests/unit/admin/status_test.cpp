@@ -28,7 +28,9 @@ TEST(Status, JsonHasTheDocumentedKeys) {
         "\"last_online\":\"2026-01-02T03:02:30.000000Z\"", "\"rtt_us\":1500",
         "\"open\":{\"redirected\":3,\"spliced\":2,\"direct\":1}",
         "\"requests\":{\"upstream\":5,\"cache\":4,\"lease\":3,\"local\":2,\"tunnel\":1}",
-        "\"heartbeat_age_ms\":250", "\"restart_needed\":[\"threads\"]"}) {
+        "\"heartbeat_age_ms\":250", "\"distribution\":\"k3s\",\"role\":\"agent\"",
+        "\"evictions\":[{\"namespace\":\"shop\",\"name\":\"till-0\",\"after_seconds\":300}]",
+        "\"restart_needed\":[\"threads\"]"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }
@@ -43,7 +45,10 @@ TEST(Status, TextForPeople) {
        {"Ready              yes\n", "offline for 1 min 30 s\n", "Last online        1 min 35 s ago",
         "198.18.0.1:443     not reachable, 1.5 ms", "198.18.0.2:443     healthy\n",
         "State              on\n", "512.0 MiB of 1.0 GiB (50 %)", "7 objects in 6 collections",
-        "Certificate        valid until 2026", "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1", "edge-1 (k3s)"}) {
+         "Certificate        valid until 2026",
+        "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1",
+        "Node               edge-1\n", "k3s agent: /k3s is there\n",
+        "Deletes            shop/till-0 after 5 min of being unreachable\n"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   Status dead;
@@ -53,6 +58,23 @@ TEST(Status, TextForPeople) {
   EXPECT_THAT(to_text(dead), HasSubstr("not attached"));
   dead.intercept.attached = true;
   EXPECT_THAT(to_text(dead), HasSubstr("paused: no heartbeat"));
+}
+
+TEST(Status, SaysWhyInterceptionIsOff) {
+  auto status = example_status();
+  status.intercept.off_reason = "the API server is on this node";
+  EXPECT_THAT(to_text(status), HasSubstr("State              off: the API server is on this node"));
+}
+
+TEST(Status, WhatALongOutageDeletes) {
+  auto status = example_status();
+  EXPECT_THAT(to_html(status), HasSubstr("1 of this node's pods"));
+  EXPECT_THAT(to_html(status), Not(HasSubstr("till-0"))) << "everyone on the node reads the page";
+  status.evictions.emplace();
+  EXPECT_THAT(to_text(status), HasSubstr("none of this node's pods"));
+  status.evictions.reset();
+  EXPECT_THAT(to_text(status), HasSubstr("not known"));
+  EXPECT_THAT(to_json(status), HasSubstr("\"evictions\":null"));
 }
 
 TEST(Status, ThePageIsPlainAndSafe) {

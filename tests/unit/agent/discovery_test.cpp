@@ -1,35 +1,16 @@
 #include "agent/discovery.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
-#include <algorithm>
-#include <map>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "unit/agent/fake_machine.h"
 
 namespace holdfast::agent {
 namespace {
-
-class FakeMachine final : public Surroundings {
- public:
-  std::map<std::string, std::string> variables, files;
-  std::vector<Endpoint> listening;
-
-  std::string environment(const std::string& name) const override {
-    const auto it = variables.find(name);
-    return it == variables.end() ? "" : it->second;
-  }
-  Result<std::string> read_file(const std::string& path) const override {
-    const auto it = files.find(path);
-    if (it == files.end()) return make_error(Errc::kNotFound, path);
-    return it->second;
-  }
-  std::vector<Endpoint> resolve(const std::string& host, std::uint16_t port) const override {
-    const auto endpoint = Endpoint::from_address(host, port);
-    return endpoint ? std::vector{*endpoint} : std::vector<Endpoint>{};
-  }
-  bool is_listening(const Endpoint& endpoint) const override {
-    return std::ranges::find(listening, endpoint) != listening.end();
-  }
-};
 
 constexpr const char* kKubeletConf = R"(
 apiVersion: v1
@@ -60,8 +41,13 @@ TEST(Discovery, AKubeletsKubeconfigSaysEverything) {
   EXPECT_EQ(found->ca_pem, "CA\n");
   ASSERT_EQ(found->targets.size(), 1u);
   EXPECT_EQ(found->targets[0].to_string(), "198.18.0.7:6443");
-  ASSERT_EQ(found->identities.size(), 1u);
+  const std::string rotated = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+  ASSERT_EQ(found->identities.size(), 2u);
   EXPECT_EQ(found->identities[0].first, "/etc/kubernetes/pki/current.pem");
+  EXPECT_EQ(found->identities[1], std::pair(rotated, rotated));
+  EXPECT_EQ(found->own_cert_file, "/etc/kubernetes/pki/current.pem");
+  EXPECT_EQ(found->node.name(), "kubeadm worker");
+  EXPECT_EQ(found->stay_out, "");
 }
 
 TEST(Discovery, APodsEnvironmentAddsTheServiceAddress) {
@@ -102,6 +88,47 @@ TEST(Discovery, AnAddressThatALocalProcessServesIsNoTargetUnlessListed) {
   found = discover(config, machine);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->targets.size(), 1u);
+}
+
+TEST(Discovery, AnInlineKeyPairIsReadFromTheKubeconfig) {
+  FakeMachine machine;
+  std::string conf = kKubeletConf;
+  const std::string files = "client-certificate: pki/current.pem, client-key: pki/current.pem";
+  conf.replace(conf.find(files), files.size(),
+               "client-certificate-data: Q0VSVA==, client-key-data: S0VZ");
+  machine.files["/etc/kubernetes/kubelet.conf"] = conf;
+  const auto found = discover(empty(), machine);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->own_cert_file, "/etc/kubernetes/kubelet.conf");
+  EXPECT_EQ(found->identities.front(),
+            std::pair(found->own_cert_file, found->own_key_file));
+}
+
+TEST(Discovery, APodsOwnTokenComesBeforeAnInlinePair) {
+  FakeMachine machine;
+  machine.files["/etc/kubernetes/kubelet.conf"] = kKubeletConf;
+  machine.files["/var/run/secrets/kubernetes.io/serviceaccount/token"] = "t";
+  const auto found = discover(empty(), machine);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->own_cert_file, "");
+  EXPECT_EQ(found->own_token_file, "/var/run/secrets/kubernetes.io/serviceaccount/token");
+  EXPECT_EQ(found->identities.size(), 2u);
+}
+
+TEST(Discovery, AConfiguredKubeconfigIsTheAgentsOwnAndTheKubeletsKeysAreStillKnown) {
+  FakeMachine machine;
+  std::string own = kKubeletConf;
+  own.replace(own.find("198.18.0.7"), 10, "198.18.0.8");
+  machine.files["/own/kubeconfig"] = own;
+  machine.files["/etc/kubernetes/kubelet.conf"] = kKubeletConf;
+  auto config = empty();
+  config.upstream.kubeconfig = "/own/kubeconfig";
+  const auto found = discover(config, machine);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->own_cert_file, "/own/pki/current.pem");
+  ASSERT_EQ(found->servers.size(), 1u);
+  EXPECT_EQ(found->servers[0].host, "198.18.0.8");
+  EXPECT_EQ(found->identities.size(), 3u);
 }
 
 TEST(Discovery, NothingFoundSaysWhereItLooked) {
