@@ -22,7 +22,7 @@ class FakeLink final : public upstream::LinkMonitor {
   void ping_ok(std::size_t, std::chrono::nanoseconds) override {}
   void ping_failed(std::size_t) override {}
   void probe_ok(std::size_t) override {}
-  void patience_expired() override {}
+  void patience_expired() override { ++impatient; }
   void tick() override {}
   void set_servers(std::size_t) override {}
   upstream::Link state() const override { return now; }
@@ -30,6 +30,7 @@ class FakeLink final : public upstream::LinkMonitor {
   std::shared_ptr<void> subscribe(Executor, Subscriber) override { return {}; }
 
   upstream::Link now = upstream::Link::kOnline;
+  int impatient = 0;
 };
 
 /// One upstream stream, whose other end the test plays.
@@ -45,16 +46,35 @@ struct Script {
     changed.notify_all();
   }
 
+  /// The head comes with `answer` only.
+  void withhold() { withheld = true; }
+  void answer() {
+    withheld = false;
+    changed.notify_all();
+  }
+
   http::ResponseHead head{.status = 200};
   std::deque<Result<Slice>> pieces;
   Event changed;
-  bool cancelled = false;
+  bool cancelled = false, withheld = false;
+  bool lives = false;  ///< the server answers PINGs
+  SteadyClock::time_point heard{};
 };
 
 class FakeStream final : public http::ClientStream {
  public:
   explicit FakeStream(std::shared_ptr<Script> script) : script_{std::move(script)} {}
-  Task<Result<http::ResponseHead>> response() override { co_return script_->head; }
+  ~FakeStream() override { script_->cancelled = true; }
+  Task<Result<http::ResponseHead>> response() override {
+    const auto script = script_;
+    while (script->withheld && !script->cancelled) co_await script->changed.wait();
+    if (script->withheld) co_return make_error(Errc::kCancelled);
+    co_return script->head;
+  }
+  SteadyClock::time_point last_received() const override { return script_->heard; }
+  void nudge() override {
+    if (script_->lives) script_->heard = SteadyClock::now();
+  }
   Task<Result<Slice>> read() override {
     const auto script = script_;
     while (script->pieces.empty() && !script->cancelled) co_await script->changed.wait();
