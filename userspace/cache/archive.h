@@ -18,7 +18,8 @@ struct Assembly {
   Shelf* shelf = nullptr;
   bool open = true;
   bool any_page = false;
-  std::uint64_t losses = 0;  ///< of the shelf when it began
+  std::uint64_t losses = 0;          ///< of the shelf when it began
+  kube::ResourceVersion newest = 0;  ///< of its objects
   std::chrono::steady_clock::time_point touched;
 };
 
@@ -52,9 +53,9 @@ class Archive {
   static constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
   bool apply(const Query& query, const RecordOptions& options, const kube::WatchEvent& event,
              kube::ResourceVersion& position);
-  /// A watch begins at `position`, where its client is already: a list from before that is not
-  /// served until it is as new.
-  void follow(const Query& query, kube::ResourceVersion position);
+  /// A watch begins, whose client is at `shown` already: a list from before that is not served
+  /// until it is as new.
+  void follow(const Query& query, kube::ResourceVersion shown);
   void unfollow(const Query& query);
   /// Events were shown that could not be kept: nothing of that resource is known to be current.
   void lost_events(const Query& query);
@@ -71,7 +72,8 @@ class Archive {
   void purge(const Query& scope);
   /// There is no such resource (any more).
   void forget_resource(const Query& scope);
-  /// Any number of objects in that namespace (empty: in all) changed and were not shown.
+  /// Any number of objects in that namespace (empty: in all) may be newer than what is known of
+  /// them. Their lists wait for their own watch or list, which lack nothing.
   void lost_many(const Query& scope);
   /// A record of it did not open: with a name the object's own, the list's else.
   void unreadable(const Query& query);
@@ -87,6 +89,9 @@ class Archive {
     bool own = false;                      ///< written by the principal: its lists show it at once
   };
   void sight(const Sighting& sighting);
+  /// Something of that resource was shown as of `version`: Tables and the like from before may show
+  /// it otherwise.
+  void outdate_documents(const Query& query, kube::ResourceVersion version);
   void reconcile(Shelf& shelf, CollectionMeta& fresh, kube::ResourceVersion floor);
 
   Shelf& shelf(Residence residence) { return residence == Residence::kDisk ? disk_ : memory_; }

@@ -50,6 +50,7 @@ bool Archive::alive(Assembly& assembly) {
 bool Archive::add(Assembly& assembly, const kube::Object& object) {
   if (!alive(assembly)) return false;
   if (!object.type.kind.empty()) assembly.draft.typed_items = true;
+  assembly.newest = std::max(assembly.newest, object.meta.resource_version);
   assembly.shelf->put_member(assembly.draft, object);
   return true;
 }
@@ -106,11 +107,14 @@ bool Archive::close(Assembly& assembly, kube::ResourceVersion version) {
     fresh.wanted = std::max({fresh.wanted, old->meta.wanted,
                              old->meta.broken ? old->meta.version : kube::ResourceVersion{0}});
     fresh.used_ms = old->usage->used_ms;
+    // Fewer or more than before: something came or went since.
+    if (old->meta.members != fresh.members) assembly.newest = version;
     if (each != &shelf) each->drop_collection(fresh.group, fresh.id);
   }
   // Versions that the server does not give can't be waited for.
   if (fresh.wanted <= version || version == 0) fresh.wanted = 0;
   assembly.open = false;
+  outdate_documents(fresh.query, assembly.newest);
   const auto floor = this->floor(fresh.group);
   if (version != 0) reconcile(shelf, fresh, floor);
   auto& group =

@@ -106,8 +106,7 @@ void Shelf::break_collection(const Id& group, const Id& id) {
 
 void Shelf::hold_collection(const Id& group, const Id& id, kube::ResourceVersion version) {
   const auto* state = find_collection(group, id);
-  if (state != nullptr && state->meta.wanted < version)
-    edit_collection(group, id).wanted = version;
+  if (state != nullptr && state->meta.wanted < version) edit_collection(group, id).wanted = version;
 }
 
 void Shelf::drop_group(const Id& group) {

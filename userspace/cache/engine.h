@@ -35,8 +35,8 @@ std::unique_ptr<Recorder> make_list_recorder(const std::shared_ptr<Engine>& engi
 std::unique_ptr<Recorder> make_get_recorder(const std::shared_ptr<Engine>& engine, Query query,
                                             RecordOptions options);
 std::unique_ptr<WatchRecorder> make_watch_recorder(const std::shared_ptr<Engine>& engine,
-                                                   Query query, kube::ResourceVersion from,
-                                                   bool initial_events, RecordOptions options);
+                                                   Query query, WatchStart start,
+                                                   RecordOptions options);
 
 ObjectAnswer read_object(const std::shared_ptr<Engine>& engine, const Query& query,
                          const std::vector<kube::Representation>& accept,

@@ -28,6 +28,12 @@ struct IdHash {
   }
 };
 
+/// Documents have their principal's bookkeeping under resources that no API has: one for those of
+/// each resource, and one for all others. Its floor is the oldest version that one of them shows.
+inline kube::GroupVersionResource documents(const kube::GroupVersionResource& of) {
+  return {of.group, of.version, "/documents/" + of.resource};
+}
+
 /// What a row of the store is: the first byte of its key.
 enum class Row : char {
   kBody = 'B',        ///< body → object

@@ -32,14 +32,14 @@ class ListRecording final : public Recording {
 
   bool finish() override {
     if (keep()) return true;
-    archive_.lost_events(query_);
+    archive_.lost_many(query_);
     return false;
   }
 
   void abandon() override { give_up(); }
   void lose() override {
     give_up();
-    archive_.lost_events(query_);
+    archive_.lost_many(query_);
   }
 
  private:

@@ -208,7 +208,11 @@ CollectionMeta& Shelf::edit_collection(const Id& group, const Id& id) {
 }
 
 void Shelf::raise_floor(GroupState& group, kube::ResourceVersion version) {
-  if (version <= group.record.floor) return;
+  if (version > group.record.floor) set_floor(group, version);
+}
+
+void Shelf::set_floor(GroupState& group, kube::ResourceVersion version) {
+  if (version == group.record.floor) return;
   group.record.floor = version;
   for (auto& [id, staged] : staged_)
     if (staged.state.get() == &group) staged.record_changed = true;

@@ -52,6 +52,7 @@ class Shelf {
   [[nodiscard]] const CollectionState* find_collection(const Id& group, const Id& id) const;
   CollectionMeta& edit_collection(const Id& group, const Id& id);
   void raise_floor(GroupState& group, kube::ResourceVersion version);
+  void set_floor(GroupState& group, kube::ResourceVersion version);
   [[nodiscard]] const Index& index() const { return index_; }
 
   // Bodies (bodies.cpp).

@@ -49,11 +49,20 @@ kube::ResourceVersion Archive::floor(const Id& group) const {
 
 void Archive::sight(const Sighting& sighting) {
   if (sighting.version == 0) return;
+  outdate_documents(sighting.query, sighting.version);
   const auto group = keys_.group(sighting.query.principal, sighting.query.gvr);
   for (auto* shelf : shelves()) {
     if (shelf->find_group(group) == nullptr) continue;
     sight_collections(*shelf, group, sighting);
     sight_record(*shelf, group, sighting);
+  }
+}
+
+void Archive::outdate_documents(const Query& query, kube::ResourceVersion version) {
+  const auto id = keys_.group(query.principal, documents(query.gvr));
+  for (auto* shelf : shelves()) {
+    const auto* group = shelf->find_group(id);
+    if (group != nullptr && group->record.floor < version) shelf->drop_group(id);
   }
 }
 

@@ -63,8 +63,8 @@ class StoredList final : public ListSnapshot {
   [[nodiscard]] std::size_t size() const override { return places_.size(); }
   [[nodiscard]] std::size_t items_bytes() const override { return items_bytes_; }
   [[nodiscard]] bool derived() const override { return derived_; }
-  [[nodiscard]] kube::Encoding encoding() const override {
-    return collection_.meta.query.representation.encoding;
+  [[nodiscard]] const kube::Representation& representation() const override {
+    return collection_.meta.query.representation;
   }
   [[nodiscard]] std::chrono::system_clock::time_point shown_at() const override {
     return std::chrono::system_clock::time_point{

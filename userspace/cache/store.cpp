@@ -16,10 +16,11 @@ constexpr std::uint64_t kMemoryBudget = 64u << 20;
 
 const std::string kClusterKey = Keys::row(Row::kSetting, "cluster");
 
-/// Documents have their principal's bookkeeping under resources that no API has: one for those of
-/// each resource, and one for all others.
-kube::GroupVersionResource documents(const kube::GroupVersionResource& of) {
-  return {of.group, of.version, "/documents/" + of.resource};
+/// The resourceVersion of a Table or another document of a resource; 0: it does not say.
+kube::ResourceVersion version_of(const Document& document) {
+  if (document.gvr.resource.empty()) return 0;
+  const auto object = kube::parse_object(kube::Encoding::kJson, document.body);
+  return object ? object->meta.resource_version : 0;
 }
 
 /// A request for one Namespace names it twice (RequestInfo: namespace and name); the object itself
@@ -44,9 +45,21 @@ class RocksStore final : public Store {
     return make_list_recorder(engine_, normal(std::move(query)), std::move(continue_token),
                               options);
   }
-  std::unique_ptr<WatchRecorder> record_watch(Query query, kube::ResourceVersion from,
-                                              bool initial_events, RecordOptions options) override {
-    return make_watch_recorder(engine_, normal(std::move(query)), from, initial_events, options);
+  std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
+                                              RecordOptions options) override {
+    return make_watch_recorder(engine_, normal(std::move(query)), start, options);
+  }
+  kube::ResourceVersion followed(Query query) override {
+    query = normal(std::move(query));
+    const auto group = engine_->group(query);
+    if (!engine_->unsettled.wait(group, std::chrono::milliseconds{0})) return 0;
+    for (auto* shelf : {engine_->disk.get(), engine_->memory.get()}) {
+      const auto view = shelf->view();
+      const auto state = view->index.find(group);
+      const auto* list = state ? state->find(engine_->keys.collection(query)) : nullptr;
+      if (list != nullptr && !list->meta.broken) return list->meta.version;
+    }
+    return 0;
   }
   std::unique_ptr<Recorder> record_get(Query query, RecordOptions options) override {
     return make_get_recorder(engine_, normal(std::move(query)), options);
@@ -108,19 +121,23 @@ class RocksStore final : public Store {
                        RecordOptions options) override {
     const auto group = engine_->keys.group(principal, documents(document.gvr));
     const auto cost = document.body.size();
-    const bool posted =
-        post(group, cost, [this, group, principal, key, document, options] {
-          auto& shelf = engine_->archive->shelf(options.residence);
-          shelf.edit_group(group, principal, documents(document.gvr), options.node_component);
-          shelf.put_document(group, engine_->keys.hash(key),
-                             {.content_type = document.content_type,
-                              .etag = document.etag,
-                              .body = std::string{document.body.view()},
-                              .node_component = options.node_component,
-                              .shown_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                              document.shown_at.time_since_epoch())
-                                              .count()});
-        });
+    const bool posted = post(group, cost, [this, group, principal, key, document, options] {
+      auto& shelf = engine_->archive->shelf(options.residence);
+      const auto version = version_of(document);
+      const auto* known = shelf.find_group(group);
+      const auto oldest = known ? std::min(known->record.floor, version) : version;
+      shelf.set_floor(
+          shelf.edit_group(group, principal, documents(document.gvr), options.node_component),
+          oldest);
+      shelf.put_document(group, engine_->keys.hash(key),
+                         {.content_type = document.content_type,
+                          .etag = document.etag,
+                          .body = std::string{document.body.view()},
+                          .node_component = options.node_component,
+                          .shown_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                          document.shown_at.time_since_epoch())
+                                          .count()});
+    });
     if (posted) return;
     ++engine_->counters.dropped;
     drop_document(group, std::move(key));

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -9,18 +10,18 @@ namespace {
 /// The writer thread's half of a watch.
 class WatchRecording {
  public:
-  WatchRecording(Archive& archive, Query query, kube::ResourceVersion from, bool initial_events,
-                 RecordOptions options)
+  WatchRecording(Archive& archive, Query query, WatchStart start, RecordOptions options)
       : archive_{archive},
         query_{std::move(query)},
         options_{options},
+        start_{start},
         // A watch from "the most recent" begins with synthetic ADDED events, in no order: where it
         // stands is known with its first bookmark.
-        position_{from == 0 || initial_events ? Archive::kUnknown : from},
-        initial_{initial_events} {}
+        position_{start.from == 0 || start.initial_events ? Archive::kUnknown : start.from},
+        initial_{start.initial_events} {}
 
   void begin() {
-    archive_.follow(query_, position_);
+    archive_.follow(query_, start_.initial_events ? 0 : std::max(start_.from, start_.shown));
     if (initial_) assembly_ = archive_.begin(query_, options_);
   }
   void end() {
@@ -65,6 +66,7 @@ class WatchRecording {
   Archive& archive_;
   const Query query_;
   const RecordOptions options_;
+  const WatchStart start_;
   kube::ResourceVersion position_;
   bool initial_;
   kube::TypeMeta type_;
@@ -81,10 +83,13 @@ class QueueingWatchRecorder final : public WatchRecorder {
         recording_{std::move(recording)},
         group_{engine->group(query)},
         sync_{options.durability == Durability::kWriteThrough} {
-    engine->writer->post({.run = [recording = recording_] {
-      recording->begin();
-      return true;
-    }});
+    // Readers wait for it: the list may end here.
+    engine->writer->post({.run =
+                              [recording = recording_] {
+                                recording->begin();
+                                return true;
+                              },
+                          .group = group_});
   }
 
   ~QueueingWatchRecorder() override {
@@ -133,10 +138,9 @@ class QueueingWatchRecorder final : public WatchRecorder {
 }  // namespace
 
 std::unique_ptr<WatchRecorder> make_watch_recorder(const std::shared_ptr<Engine>& engine,
-                                                   Query query, kube::ResourceVersion from,
-                                                   bool initial_events, RecordOptions options) {
-  auto recording =
-      std::make_shared<WatchRecording>(*engine->archive, query, from, initial_events, options);
+                                                   Query query, WatchStart start,
+                                                   RecordOptions options) {
+  auto recording = std::make_shared<WatchRecording>(*engine->archive, query, start, options);
   return std::make_unique<QueueingWatchRecorder>(engine, std::move(recording), query, options);
 }
 

@@ -2,15 +2,13 @@
 
 namespace holdfast::cache {
 
-void Archive::follow(const Query& query, kube::ResourceVersion position) {
+void Archive::follow(const Query& query, kube::ResourceVersion shown) {
   const auto group = keys_.group(query.principal, query.gvr);
   const auto id = keys_.collection(query);
   ++followers_[id];
-  if (position == kUnknown) return;
   for (auto* each : shelves()) {
     const auto* state = each->find_collection(group, id);
-    if (state != nullptr && state->meta.version < position)
-      each->hold_collection(group, id, position);
+    if (state != nullptr && state->meta.version < shown) each->hold_collection(group, id, shown);
   }
 }
 

@@ -17,6 +17,7 @@ class H1ClientStream final : public ClientStream {
         chunked_{chunked},
         request_done_{end} {}
   ~H1ClientStream() override { cancel(); }
+  SteadyClock::time_point last_received() const override { return client_->last_received(); }
 
   Task<Result<ResponseHead>> response() override {
     for (;;) {

@@ -33,6 +33,8 @@ class H2ClientStream final : public ClientStream {
   void cancel() override {
     if (!call_->complete()) client_->reset(*call_, NGHTTP2_CANCEL);
   }
+  SteadyClock::time_point last_received() const override { return client_->last_received(); }
+  void nudge() override { client_->nudge(); }
 
  private:
   static Task<Result<ResponseHead>> await_head(std::shared_ptr<H2Call> call) {
@@ -188,6 +190,14 @@ Task<Result<std::chrono::nanoseconds>> H2Client::ping(std::chrono::milliseconds 
     if (now >= limit) co_return make_error(Errc::kTimeout, "ping");
     (void)co_await pinged_.wait_for(limit - now);
   }
+}
+
+void H2Client::nudge() {
+  const std::uint64_t number = ++next_ping_;  // nobody waits for this one
+  std::array<std::uint8_t, 8> opaque{};
+  std::memcpy(opaque.data(), &number, opaque.size());
+  if (failed() || nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, opaque.data()) != 0) return;
+  wake_writer();
 }
 
 void H2Client::on_ping_ack(const std::uint8_t* opaque) {

@@ -32,6 +32,8 @@ class H2Client final : public ClientConnection,
   std::size_t active() const override { return streams_.size(); }
   SteadyClock::time_point last_received() const override { return last_received_; }
   void close() override;
+  /// A PING for the sake of `last_received`.
+  void nudge();
 
  private:
   friend class H2ClientStream;

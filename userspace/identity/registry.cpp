@@ -221,6 +221,10 @@ class RegistryImpl final : public Registry {
     }
     if (claims.not_before > now + kNotBeforeLeeway) return rejected("the token is not valid yet");
     if (auto wrong = wrong_place(claims.pod_uid, claims.node, *options, tag)) return *wrong;
+    // Before Kubernetes 1.30 a token does not name its node.
+    if (!claims.pod_uid.empty() && claims.node.empty() && !tag.tagged && !tag.token_pod_known) {
+      return unverifiable("new token of a pod that is not known to be on this node");
+    }
     const auto named = principal_of_claims(claims);
     if (!named) return unverifiable("not a service account's token");
     auto principal = accounts_.find(named->username, named->uid);

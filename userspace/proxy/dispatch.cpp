@@ -107,11 +107,12 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   // below: whether it may read what is cached is decided anew.)
   const bool matters = request->credential.kind == identity::Credential::Kind::kCertificate ||
                        rules_name_principals(*thread.config);
-  const bool may_ask =
-      request->client->may_forward && thread.services.link.state() != upstream::Link::kOffline;
-  if (matters && may_ask) {
+  const bool away = thread.services.link.state() == upstream::Link::kOffline;
+  // Writes, Leases and tunnels do not wait for that: what is not known is kept more carefully.
+  const bool kept = request->attributes.is_read() && request->head().upgrade.empty();
+  if (matters && kept && !away && request->client->may_forward) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
-  } else if (matters) {
+  } else if (matters && away) {
     auto who = read::offline_principal(thread, *request);
     if (auto* known = std::get_if<identity::Principal>(&who))
       request->principal = std::move(*known);
@@ -125,9 +126,9 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   }
   const auto decision =
       policy::decide(request->attributes, policy_context(*request), *thread.config);
-  request->record = record_options(
-      *request, is_write(request->attributes.verb) ? action_of_read(*request, *thread.config)
-                                                   : decision.action);
+  request->record = record_options(*request, is_write(request->attributes.verb)
+                                                 ? action_of_read(*request, *thread.config)
+                                                 : decision.action);
   request->principal.reset();
   const auto offline = writes::OfflineWrite::of(thread, request, decision.action);
 
@@ -138,8 +139,9 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
     case policy::Action::kCache:
     case policy::Action::kMemory: {
       const bool watch = request->attributes.verb == kube::Verb::kWatch;
-      if (request->accept.empty() || (watch && wants_table(*request)) ||
-          request->head().method != "GET") {
+      // Documents are kept as they come, whatever their form.
+      const bool readable = !request->accept.empty() || !request->attributes.resource_request;
+      if (!readable || (watch && wants_table(*request)) || request->head().method != "GET") {
         co_await forward(thread, request, offline.get());
       } else if (watch) {
         co_await watch::serve_watch(thread, request);
@@ -252,6 +254,16 @@ Task<> dispatch(ThreadContext& thread, std::shared_ptr<http::Exchange> exchange)
       .started = SteadyClock::now()});
   const Account at_the_end{thread, request};
   if (!attributes) {
+    // What we can't read the API server may (an aggregated one has options of its own), and only it
+    // knows who may be told.
+    if (thread.services.link.state() != upstream::Link::kOffline) {
+      if (head.upgrade.empty()) {
+        co_await forward(thread, request);
+      } else {
+        co_await serve_tunnel(thread, request);
+      }
+      co_return;
+    }
     auto status = kube::bad_request(attributes.error().message);
     co_await request->reply.status(request->error_encoding(), std::move(status),
                                    telemetry::Source::kLocal);

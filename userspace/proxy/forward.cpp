@@ -19,6 +19,7 @@ using telemetry::Source;
 
 constexpr std::size_t kMaxWritten = 4 * 1024 * 1024;  // bytes; etcd takes objects of 1.5 MiB
 constexpr std::size_t kMaxOptions = 64 * 1024;        // bytes of a body that is looked at
+constexpr std::size_t kMaxRefusal = 64 * 1024;        // bytes of a 404's body that is looked at
 constexpr std::chrono::seconds kReviewLimit{2};
 
 bool has_body(const http::RequestHead& head) {
@@ -145,7 +146,8 @@ void remember_write(ThreadContext& thread, const Request& request, Effect effect
     return store.record_delete(std::move(*query));
   }
   // A transformed answer (Table, PartialObjectMetadata) is not the object.
-  const bool whole = effect == Effect::kShown && object && request.attributes.verb != kube::Verb::kDelete &&
+  const bool whole = effect == Effect::kShown && object &&
+                     request.attributes.verb != kube::Verb::kDelete &&
                      object->type.kind != "Status" && object->type.kind != "Table" &&
                      object->type.kind != "PartialObjectMetadata" && !object->meta.name.empty();
   if (whole) {
@@ -177,6 +179,7 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
   if (thread.services.link.state() == upstream::Link::kOffline) {
     co_return co_await answer_offline(thread, request, offline);
   }
+  if (!request::may_go_up(*request)) co_return;
   auto effect = effect_of(*request);
   // Whose view it changes is found out while the request is under way.
   if (effect != Effect::kNone) thread.principals.start(*request);
@@ -208,9 +211,12 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
     }
     co_return;
   }
-  read::note_status(thread, *request, head->status);
   const unsigned status = head->status;
+  read::note_status(thread, *request, status);
+  const bool refused = read::is_refusal(status);
   if (status / 100 != 2) effect = Effect::kNone;
+  const std::string content_type{head->headers.get("content-type")};
+  std::string refusal;
   std::optional<Written> written;
   const bool seen = effect == Effect::kShown || effect == Effect::kUnseen;
   if (seen || (offline && offline->learns())) written = Written::create(*head);
@@ -223,6 +229,7 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
     }
     if (piece->empty()) break;
     if (written) written->feed(*piece);
+    if (refused && refusal.size() + piece->size() <= kMaxRefusal) refusal += piece->view();
     if (!co_await request->reply.write(std::move(*piece), false)) co_return;
   }
   if (offline && offline->learns()) {
@@ -231,7 +238,11 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
                                written ? std::move(*written).body() : std::nullopt);
   } else if (effect != Effect::kNone) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
+    if (!request->principal) request->principal = read::known_principal(thread, *request);
     remember_write(thread, *request, effect, std::move(written));
+  }
+  if (refused) {
+    read::forget_refused(thread, *request, status, content_type, std::move(refusal));
   }
   co_await request->reply.write({}, true);
 }

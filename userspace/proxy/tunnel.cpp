@@ -37,6 +37,7 @@ Task<> serve_tunnel(ThreadContext& thread, std::shared_ptr<Request> request) {
     co_await refuse(thread, request);
     co_return;
   }
+  if (!request::may_go_up(*request)) co_return;
   auto dialed = co_await thread.pool.dial_http1(request->client->identity, request->client->sticky);
   if (!dialed) {
     co_await refuse(thread, request);

@@ -35,6 +35,16 @@ Task<> Attempt::run(request::ThreadContext& thread, std::shared_ptr<request::Req
   attempt->changed.notify_all();
 }
 
+Task<bool> Attempt::wait(std::shared_ptr<Attempt> attempt, SteadyClock::duration patience) {
+  const auto began = SteadyClock::now();
+  const auto heard = [&] { return attempt->stream && attempt->stream->last_received() >= began; };
+  co_await attempt->changed.wait_for(patience / 2);
+  if (attempt->head) co_return true;
+  if (attempt->stream && !heard()) attempt->stream->nudge();
+  co_await attempt->changed.wait_for(patience / 2);
+  co_return attempt->head || heard();
+}
+
 void Attempt::abandon() {
   abandoned_ = true;
   if (stream) stream->cancel();

@@ -24,8 +24,13 @@ class Attempt {
   std::optional<Result<http::ResponseHead>> head;
   std::unique_ptr<http::ClientStream> stream;  ///< set when `head` has a value
 
+  /// Waits for the head for `patience`; true when it is there, or the server gave another sign of
+  /// life meanwhile (it is asked for one halfway): then it is slow, not away. `attempt` is kept.
+  static Task<bool> wait(std::shared_ptr<Attempt> attempt, SteadyClock::duration patience);
+
   /// Nobody waits any more: ends it wherever it is.
   void abandon();
+  [[nodiscard]] bool abandoned() const { return abandoned_; }
 
  private:
   static Task<> run(request::ThreadContext& thread, std::shared_ptr<request::Request> request,
@@ -37,9 +42,13 @@ class Attempt {
 class AttemptGuard {
  public:
   explicit AttemptGuard(std::shared_ptr<Attempt> attempt) : attempt_{std::move(attempt)} {}
+  /// Another one waits for it now.
+  void release() { attempt_.reset(); }
   AttemptGuard(const AttemptGuard&) = delete;
   AttemptGuard& operator=(const AttemptGuard&) = delete;
-  ~AttemptGuard() { attempt_->abandon(); }
+  ~AttemptGuard() {
+    if (attempt_) attempt_->abandon();
+  }
 
  private:
   std::shared_ptr<Attempt> attempt_;

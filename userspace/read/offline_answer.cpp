@@ -148,6 +148,10 @@ std::variant<identity::Principal, kube::Status> offline_principal(ThreadContext&
                                                                   const Request& request) {
   identity::TagHint tag{.tagged = request.client->tag.has_value(),
                         .pod_uid = request.client->process.container.pod_uid};
+  if (!tag.tagged && request.credential.kind == identity::Credential::Kind::kBearer) {
+    const auto claims = identity::read_claims(request.credential.token);
+    tag.token_pod_known = claims && thread.services.pods.find(claims->pod_uid).has_value();
+  }
   auto verdict = thread.services.identities.check_offline(request.credential, tag);
   using Kind = identity::OfflineVerdict::Kind;
   switch (verdict.kind) {
@@ -217,9 +221,16 @@ OfflineAnswer OfflineAnswer::look_up_object(ThreadContext& thread, Request& requ
                                                                 : CacheResult::kDerived);
       return {std::move(answer), true};
     }
-    case cache::Outcome::kAbsent:
+    case cache::Outcome::kAbsent: {
+      const auto verdict =
+          judge_version(demand, answer.as_of,
+                        thread.config->cache.consistent_reads == config::ConsistentReads::kServe);
+      if (verdict != VersionVerdict::kServe) {
+        return refuse(version_status(verdict, demand, answer.as_of, thread));
+      }
       metrics.cache_read(CacheResult::kDerived);
       return {kube::not_found(request.attributes.gvr, request.attributes.name), true};
+    }
     case cache::Outcome::kMiss:
     case cache::Outcome::kBroken:
       break;

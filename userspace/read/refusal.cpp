@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "holdfast/kube/status_reasons.h"
+#include "read/offline_answer.h"
 #include "read/tee.h"
 
 namespace holdfast::read {
@@ -34,38 +35,71 @@ bool says_not_found(std::string_view content_type, const std::string& body) {
          kube::status_reason(encoding, object->body.view()) == "NotFound";
 }
 
+bool is_write(kube::Verb verb) {
+  using kube::Verb;
+  return verb == Verb::kCreate || verb == Verb::kUpdate || verb == Verb::kPatch ||
+         verb == Verb::kDelete || verb == Verb::kDeleteCollection;
+}
+
+bool is_of_many(kube::Verb verb) {
+  using kube::Verb;
+  return verb == Verb::kList || verb == Verb::kWatch || verb == Verb::kDeleteCollection;
+}
+
 }  // namespace
 
 bool is_refusal(unsigned status) {
   return status == 401 || status == 403 || status == 404;
 }
 
+std::optional<identity::Principal> known_principal(ThreadContext& thread, const Request& request) {
+  if (auto found = thread.services.identities.find(request.credential)) {
+    return identity::with_impersonation(std::move(*found), request.attributes.impersonation);
+  }
+  auto who = offline_principal(thread, request);
+  auto* known = std::get_if<identity::Principal>(&who);
+  return known == nullptr ? std::nullopt : std::optional{std::move(*known)};
+}
+
 void note_status(ThreadContext& thread, Request& request, unsigned status) {
   auto& identities = thread.services.identities;
   if (status == 401 && !request.principal) {
-    if (auto known = identities.find(request.credential)) {
-      request.principal =
-          identity::with_impersonation(std::move(*known), request.attributes.impersonation);
-    }
+    request.principal = known_principal(thread, request);
   }
   request::note_credential(identities, request.credential, status);
 }
 
 void forget_refused(ThreadContext& thread, const Request& request, unsigned status,
                     std::string_view content_type, std::string body) {
-  if (!request.principal || !is_refusal(status)) return;
+  if (!is_refusal(status)) return;
   if (status == 401 && expired(thread, request.credential)) return;
+  // Forgetting too much is safe: who it was by the last acceptance will do.
+  const auto principal = request.principal ? request.principal : known_principal(thread, request);
+  if (!principal) return;
   auto& store = thread.services.store;
-  if (!request.attributes.resource_request) {
-    store.forget_document(request.principal->id(), document_key(request));
+  const auto& attributes = request.attributes;
+  if (!attributes.resource_request) {
+    store.forget_document(principal->id(), document_key(request));
     return;
   }
-  auto query = request::query_of(request, *request.principal, {});
+  auto query = request::query_of(request, *principal, {});
   if (!query) return;
-  if (status != 404 || request.attributes.verb != kube::Verb::kGet ||
-      !says_not_found(content_type, body)) {
-    store.purge(std::move(*query));
+  // Writes, and parts of an object such as its logs, are allowed apart from it.
+  const bool read = attributes.is_read();
+  if (status == 401 || (status == 403 && read)) return store.purge(std::move(*query));
+  const bool write = is_write(attributes.verb);
+  if (status == 403 || !(read || write)) return;
+  if (!says_not_found(content_type, body) || is_of_many(attributes.verb)) {
+    if (read || attributes.subresource.empty()) {
+      store.forget_resource(principal->id(), attributes.gvr);
+    }
     return;
+  }
+  if (attributes.name.empty()) return;  // the namespace that it was to be created in
+  if (write && !attributes.subresource.empty()) {
+    // The object or what the write names beside it: the object is not served until it is seen.
+    query->subresource.clear();
+    return store.record_unseen_write(std::move(*query), 0);
   }
   kube::Encoding encoding{};
   bool stream = false;

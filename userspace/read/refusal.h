@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,9 +17,14 @@ bool is_refusal(unsigned status);
 /// the credential had stays in the request, for `forget_refused`.
 void note_status(request::ThreadContext& thread, request::Request& request, unsigned status);
 
-/// The API server refused a read just now: what its principal was shown of that scope goes at once,
-/// or, for an object's 404, the absence is remembered. A 401 to an expired credential is about the
-/// credential alone: its holder comes back with a fresh one.
+/// Who asks, as far as it is known without asking the API server once more.
+std::optional<identity::Principal> known_principal(request::ThreadContext& thread,
+                                                   const request::Request& request);
+
+/// The API server refused a request just now: what its principal was shown of that scope goes at
+/// once, or, for an object's 404, the absence is remembered. A 401 to an expired credential is
+/// about the credential alone: its holder comes back with a fresh one. A 403 to a write says
+/// nothing of what may be read.
 void forget_refused(request::ThreadContext& thread, const request::Request& request,
                     unsigned status, std::string_view content_type, std::string body);
 

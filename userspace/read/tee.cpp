@@ -3,21 +3,37 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <utility>
 
 #include "holdfast/base/event.h"
 
 namespace holdfast::read {
 namespace {
 
-// Which of the accepted transforms the answer has can't be told from its Content-Type. When all
-// are the same it is that one; with a Table among them the bytes are kept as they are.
-std::optional<kube::Transform> common_transform(const request::Request& request) {
-  if (request.accept.empty()) return std::nullopt;
-  const auto first = request.accept.front().representation.transform;
-  const bool same = std::ranges::all_of(request.accept, [&](const kube::AcceptChoice& choice) {
-    return choice.representation.transform == first;
+bool accepts(const request::Request& request, kube::Transform transform) {
+  return std::ranges::any_of(request.accept, [&](const kube::AcceptChoice& choice) {
+    return choice.representation.transform == transform;
   });
-  return same ? std::optional{first} : std::nullopt;
+}
+
+constexpr std::size_t kKindWithin = 256;  // bytes of a body that tell its kind
+
+// Whether a body is metadata alone, by its first bytes: both encodings begin with the type of a
+// PartialObjectMetadata and its list (metav1, serialized as a struct), while the Content-Type does
+// not tell. Custom resources' lists begin with other fields, and are none.
+bool is_metadata(kube::Encoding encoding, std::string_view body) {
+  constexpr std::string_view kGroup = "meta.k8s.io/v";
+  constexpr std::string_view kMagic{"k8s\0", 4};
+  if (encoding == kube::Encoding::kProtobuf) {
+    // runtime.Unknown{typeMeta: {apiVersion, kind}}: two tags and two lengths before the text.
+    return body.starts_with(kMagic) && body.substr(kMagic.size() + 4).starts_with(kGroup);
+  }
+  std::string plain;
+  for (const char c : body.substr(0, kKindWithin)) {
+    if (c != ' ' && c != '\n' && c != '\t' && c != '\r') plain += c;
+  }
+  return plain.starts_with(R"({"kind":"PartialObjectMetadata)") ||
+         plain.starts_with(R"({"apiVersion":"meta.k8s.io/v)");
 }
 
 // Of all documents that are being read, by all clients: any number of them may leave the last bytes
@@ -35,8 +51,8 @@ Keep keep_of(const request::Request& request) {
   if (attributes.verb != kube::Verb::kGet && attributes.verb != kube::Verb::kList) {
     return Keep::kNothing;
   }
-  const auto transform = common_transform(request);
-  if (!transform || *transform == kube::Transform::kTable) return Keep::kDocument;
+  // With a Table among what is accepted the bytes are kept as they are.
+  if (request.accept.empty() || accepts(request, kube::Transform::kTable)) return Keep::kDocument;
   return attributes.verb == kube::Verb::kGet ? Keep::kObject : Keep::kList;
 }
 
@@ -58,7 +74,7 @@ std::unique_ptr<Tee> Tee::create(request::ThreadContext& thread, const request::
   } else if (!coding.empty() && coding != "identity") {
     return nullptr;
   }
-  kube::Representation representation;
+  kube::Encoding encoding{};
   bool stream = false;
   switch (keep_of(request)) {
     case Keep::kNothing:
@@ -73,21 +89,31 @@ std::unique_ptr<Tee> Tee::create(request::ThreadContext& thread, const request::
       return tee;
     case Keep::kObject:
     case Keep::kList:
-      if (!kube::parse_content_type(content_type, representation.encoding, stream) || stream) {
-        return nullptr;
-      }
-      representation.transform = request.accept.front().representation.transform;
-      representation.transform_version = request.accept.front().representation.transform_version;
+      if (!kube::parse_content_type(content_type, encoding, stream) || stream) return nullptr;
       break;
   }
-  auto query = request::query_of(request, *request.principal, std::move(representation));
+  auto query = request::query_of(request, *request.principal, {.encoding = encoding});
   if (!query) return nullptr;
-  tee->recorder_ =
-      request.attributes.verb == kube::Verb::kGet
-          ? thread.services.store.record_get(std::move(*query), request.record)
-          : thread.services.store.record_list(
-                std::move(*query), request.attributes.options.continue_token, request.record);
+  for (const auto& choice : request.accept) {
+    if (choice.representation.transform != kube::Transform::kPartialObjectMetadata) continue;
+    tee->metadata_version_ = choice.representation.transform_version;
+    break;
+  }
+  tee->query_ = std::move(*query);
+  tee->is_list_ = request.attributes.verb == kube::Verb::kList;
+  tee->continue_token_ = request.attributes.options.continue_token;
+  // Where metadata alone is accepted too, the answer itself tells which it is.
+  if (tee->metadata_version_.empty()) tee->begin({});
   return tee;
+}
+
+void Tee::begin(std::string_view body) {
+  if (!metadata_version_.empty() && is_metadata(query_.representation.encoding, body)) {
+    query_.representation.transform = kube::Transform::kPartialObjectMetadata;
+    query_.representation.transform_version = metadata_version_;
+  }
+  recorder_ = is_list_ ? store_->record_list(query_, continue_token_, options_)
+                       : store_->record_get(query_, options_);
 }
 
 void Tee::feed(const Slice& bytes) {
@@ -112,7 +138,12 @@ Tee::~Tee() {
 }
 
 void Tee::take(Slice plain) {
-  if (recorder_) return recorder_->feed(std::move(plain));
+  if (!document_) {
+    if (recorder_) return recorder_->feed(std::move(plain));
+    start_ += plain.view();
+    if (start_.size() >= kKindWithin) begin_with_start();
+    return;
+  }
   if (document_body_.size() + plain.size() > kMaxDocument || !reserve(plain.size())) {
     failed_ = true;
     document_body_.clear();
@@ -121,7 +152,13 @@ void Tee::take(Slice plain) {
   document_body_ += plain.view();
 }
 
+void Tee::begin_with_start() {
+  begin(start_);
+  recorder_->feed(Slice::own(std::exchange(start_, {})));
+}
+
 Task<> Tee::finish() {
+  if (!document_ && !recorder_) begin_with_start();
   if (failed_ || (inflater_ && !inflater_->finished())) co_return;
   if (document_) {
     document_->body = Slice::own(std::move(document_body_));
@@ -145,7 +182,13 @@ Task<> Tee::finish() {
       done->event.notify_all();
     });
   });
-  while (!done->ended) co_await done->event.wait();
+  // A disk that hangs must not hang the client too.
+  const auto limit = SteadyClock::now() + kDiskLimit;
+  while (!done->ended) {
+    const auto left = limit - SteadyClock::now();
+    if (left <= left.zero()) break;
+    co_await done->event.wait_for(left);
+  }
 }
 
 }  // namespace holdfast::read

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "holdfast/base/task.h"
 #include "holdfast/cache/store.h"
@@ -29,6 +31,11 @@ std::string document_key(const request::Request& request);
 /// except where a kubelet acts on the answer (RecordOptions::durability).
 class Tee {
  public:
+  /// How long a client waits for its answer to be on disk (kWriteThrough). What is not written by
+  /// then is not served either: readers wait for the store's queue, and then say that they don't
+  /// know.
+  static constexpr std::chrono::seconds kDiskLimit{2};
+
   /// Null when this answer is not one to remember.
   static std::unique_ptr<Tee> create(request::ThreadContext& thread,
                                      const request::Request& request,
@@ -44,12 +51,17 @@ class Tee {
   static constexpr std::size_t kMaxDocument = 32 * 1024 * 1024;  ///< bytes; larger: not kept
 
   void take(Slice plain);
+  void begin(std::string_view body);
+  void begin_with_start();
   bool reserve(std::size_t size);
 
   cache::Store* store_ = nullptr;
   Executor executor_;
   std::unique_ptr<cache::Recorder> recorder_;  // kObject, kList
-  std::optional<cache::Document> document_;    // kDocument
+  cache::Query query_;
+  std::string metadata_version_, continue_token_, start_;
+  bool is_list_ = false;
+  std::optional<cache::Document> document_;  // kDocument
   std::string document_body_, document_key_;
   identity::PrincipalId principal_;
   cache::RecordOptions options_;

@@ -5,12 +5,15 @@
 #include <array>
 #include <utility>
 
+#include "holdfast/base/deadline.h"
 #include "request/request.h"
 
 namespace holdfast::request {
 namespace {
 
 constexpr std::chrono::seconds kAskAgain{60};
+constexpr std::chrono::seconds kAskAgainSoon{1};  // after no answer: others wait in vain meanwhile
+constexpr std::chrono::seconds kCallLimit{5};
 constexpr std::size_t kMaxUnnamed = 1024;
 constexpr std::size_t kMaxBody = 1 << 20;  // bytes; a review and a JWKS have a few KiB
 
@@ -88,11 +91,10 @@ Task<> PrincipalResolver::review(identity::Credential credential, std::shared_pt
   const End end{*this, registry_.hash(credential), std::move(pending)};
   auto named = co_await ask(credential, client);
   if (!named.principal) {
-    if (named.answered) {
-      const auto now = SteadyClock::now();
-      std::erase_if(unnamed_, [now](const auto& item) { return item.second <= now; });
-      if (unnamed_.size() < kMaxUnnamed) unnamed_[end.key] = now + kAskAgain;
-    }
+    const auto now = SteadyClock::now();
+    const SteadyClock::duration pause = named.answered ? kAskAgain : kAskAgainSoon;
+    std::erase_if(unnamed_, [now](const auto& item) { return item.second <= now; });
+    if (unnamed_.size() < kMaxUnnamed) unnamed_[end.key] = now + pause;
     co_return;
   }
   registry_.learn(credential, std::move(*named.principal));
@@ -154,6 +156,7 @@ Task<std::optional<PrincipalResolver::Answer>> PrincipalResolver::call(
   }
   auto stream = co_await pool_.open(client->identity, std::move(head), !has_body, client->sticky);
   if (!stream) co_return std::nullopt;
+  const Deadline deadline{executor_, kCallLimit, [&stream] { (*stream)->cancel(); }};
   if (has_body) {
     if (auto sent = co_await (*stream)->write(Slice::own(std::move(body)), true); !sent) {
       co_return std::nullopt;

@@ -57,7 +57,7 @@ class PrincipalResolver {
   upstream::Pool& pool_;
   Nursery& nursery_;
   std::map<identity::CredentialHash, std::shared_ptr<Pending>> pending_;
-  /// Reviews that were answered, but not with a principal: not asked again at each request.
+  /// Reviews that led to no principal, and until when they are not repeated at each request.
   std::map<identity::CredentialHash, SteadyClock::time_point> unnamed_;
   bool fetching_jwks_ = false;
 };

@@ -8,6 +8,11 @@ kube::Encoding Request::error_encoding() const {
   return accept.empty() ? kube::Encoding::kJson : accept.front().representation.encoding;
 }
 
+bool may_go_up(const Request& request) {
+  if (!request.client->may_forward) request.client->close();
+  return request.client->may_forward;
+}
+
 std::vector<kube::Representation> representations(const Request& request) {
   std::vector<kube::Representation> out;
   out.reserve(request.accept.size());

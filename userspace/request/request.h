@@ -35,6 +35,10 @@ struct Request {
   [[nodiscard]] kube::Encoding error_encoding() const;
 };
 
+/// Asked right before a request goes upstream: a connection whose network namespace was not judged
+/// is closed instead (the next one is judged first). The link may have come back at any moment.
+bool may_go_up(const Request& request);
+
 /// The acceptable representations in the client's order, for the store.
 std::vector<kube::Representation> representations(const Request& request);
 

@@ -8,6 +8,7 @@
 #include "read/offline_answer.h"
 #include "read/read.h"
 #include "read/refusal.h"
+#include "read/tee.h"
 #include "read/version_rules.h"
 #include "request/query_string.h"
 #include "watch/watch.h"
@@ -48,6 +49,7 @@ struct Session::Durable {
   explicit Durable(Executor executor) : event{executor} {}
   Event event;
   std::uint64_t queued = 0, written = 0;
+  bool late = false;  ///< the disk hangs: nobody waits until it has caught up
 };
 
 Session::Session(ThreadContext& thread, std::shared_ptr<Request> request)
@@ -95,11 +97,10 @@ Task<> Session::run() {
       co_return;
     }
     if (thread_.services.link.state() != upstream::Link::kOffline) {
-      if (!request_->client->may_forward) {
-        request_->client->close();
-        co_return;
-      }
-      if (co_await follow() == Outcome::kEnded) co_return;
+      if (!request::may_go_up(*request_)) co_return;
+      const auto outcome = co_await follow();
+      if (outcome == Outcome::kEnded) co_return;
+      if (outcome == Outcome::kAgain) continue;
     }
     // g++ 12 miscompiles a co_await behind && (as it does inside ?:): one condition at a time.
     if (!request_->reply.started()) {
@@ -115,8 +116,11 @@ http::RequestHead Session::upstream_head() const {
   auto head = request::upstream_head(request_->head());
   // Events are cut into frames on their way, so that a broken stream never ends within one.
   head.headers.remove("accept-encoding");
+  const auto from = std::to_string(behind_ != 0 ? behind_ : delivered_);
   if (!request_->reply.started()) {
     head.target = request::rewrite_query(head.target, {{"allowWatchBookmarks", "true"}});
+    if (behind_ != 0)
+      head.target = request::rewrite_query(head.target, {{"resourceVersion", from}});
     head.headers.set("accept", kube::restrict_accept(head.headers.joined("accept")));
     return head;
   }
@@ -124,7 +128,7 @@ http::RequestHead Session::upstream_head() const {
   head.target = request::rewrite_query(
       head.target,
       {{"allowWatchBookmarks", "true"},
-       {"resourceVersion", std::to_string(delivered_)},
+       {"resourceVersion", from},
        {"resourceVersionMatch", ""},
        {"sendInitialEvents", ""},
        {"timeoutSeconds", left ? std::to_string(std::max(*left, 1u)) : std::string{}}});
@@ -132,13 +136,36 @@ http::RequestHead Session::upstream_head() const {
   return head;
 }
 
+// A client that was elsewhere for a while (the agent was restarted, the kernel let it go direct)
+// comes back ahead of the list that it left here. Only a list or the events between close that gap,
+// and an informer does not list again. So its watch is asked for from where the list ends; the
+// client gets what is new to it.
+void Session::look_back() {
+  behind_ = 0;
+  if (gap_stays_ || from_the_start() || delivered_ == 0) return;
+  const auto principal = read::known_principal(thread_, *request_);
+  if (!principal) return;
+  auto query = request::query_of(
+      *request_, *principal,
+      request_->reply.started() ? representation_ : request_->accept.front().representation);
+  if (!query) return;
+  const auto known = thread_.services.store.followed(std::move(*query));
+  if (known < delivered_) behind_ = known;
+}
+
+void Session::give_up_gap() {
+  behind_ = 0;
+  gap_stays_ = true;
+  recorder_.reset();
+}
+
 Task<Session::Outcome> Session::follow() {
   thread_.principals.start(*request_);
+  if (!recorder_) look_back();
   const auto attempt = read::Attempt::start(thread_, request_, upstream_head());
   const read::AttemptGuard guard{attempt};
   while (!attempt->head) {
-    if (co_await attempt->changed.wait_for(read::patience(thread_))) continue;
-    if (attempt->head) break;
+    if (co_await read::Attempt::wait(attempt, read::patience(thread_))) continue;
     thread_.pool.late(request_->client->sticky);
     if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
     // A client that waits for its first byte may begin with what the cache has.
@@ -150,6 +177,10 @@ Task<Session::Outcome> Session::follow() {
   }
   const unsigned status = (*attempt->head)->status;
   read::note_status(thread_, *request_, status);
+  if (status == 410 && behind_ != 0) {
+    give_up_gap();
+    co_return Outcome::kAgain;
+  }
   if (status != 200) co_return co_await answer_refusal(attempt);
   co_return co_await pass_events(attempt);
 }
@@ -201,9 +232,13 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
   kube::Encoding encoding{};
   if (!kube::parse_content_type(head.headers.get("content-type"), encoding, stream) ||
       head.headers.has("content-encoding")) {
+    if (behind_ != 0) {
+      give_up_gap();
+      co_return Outcome::kAgain;
+    }
     spdlog::warn("a watch was answered with content type \"{}\", which can't be kept alive",
                  head.headers.get("content-type"));
-    request_->reply.abort();
+    co_await pass_untouched(attempt, std::move(head));
     co_return Outcome::kEnded;
   }
   const bool resumed = request_->reply.started();
@@ -247,6 +282,10 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
         co_return Outcome::kEnded;
       }
       if (!*more) break;
+      if (event.type == kube::EventType::kError && event.status_code == 410 && behind_ != 0) {
+        give_up_gap();  // and `batch` is empty: all of it was known
+        co_return Outcome::kAgain;
+      }
       last = !take(event, batch);
     }
     co_await until_durable();
@@ -263,6 +302,25 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     co_return Outcome::kEnded;
   }
   co_return Outcome::kCut;
+}
+
+Task<> Session::pass_untouched(std::shared_ptr<read::Attempt> attempt, http::ResponseHead head) {
+  auto& reply = request_->reply;
+  if (reply.started()) {
+    reply.abort();  // in the middle of a stream of another form
+    co_return;
+  }
+  if (!co_await reply.head(std::move(head), false, Source::kUpstream)) co_return;
+  while (true) {
+    auto piece = co_await attempt->stream->read();
+    if (!piece) {
+      reply.abort();
+      co_return;
+    }
+    const bool last = piece->empty();
+    if (!co_await reply.write(std::move(*piece), last)) co_return;
+    if (last) co_return;
+  }
 }
 
 bool Session::take(kube::WatchEvent& event, std::string& batch) {
@@ -287,8 +345,13 @@ bool Session::take(kube::WatchEvent& event, std::string& batch) {
   if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {
     initial_done_ = true;
   }
-  if (initial_done_) delivered_ = std::max(delivered_, event.object.meta.resource_version);
-  const bool shown = event.type != kube::EventType::kBookmark || wants_bookmarks_;
+  const auto version = event.object.meta.resource_version;
+  bool shown = event.type != kube::EventType::kBookmark || wants_bookmarks_;
+  if (behind_ != 0) {
+    shown = shown && version > delivered_;
+    behind_ = version < delivered_ ? std::max(behind_, version) : 0;
+  }
+  if (initial_done_) delivered_ = std::max(delivered_, version);
   if (shown) batch += event.frame.view();
   return true;
 }
@@ -297,7 +360,20 @@ bool Session::take(kube::WatchEvent& event, std::string& batch) {
 // forget a pod that it started, nor start one that it never saw.
 Task<> Session::until_durable() {
   if (!durable_) co_return;
-  while (durable_->written < durable_->queued) co_await durable_->event.wait();
+  const auto limit = SteadyClock::now() + read::Tee::kDiskLimit;
+  while (durable_->written < durable_->queued && !durable_->late) {
+    const auto left = limit - SteadyClock::now();
+    if (left > left.zero()) {
+      co_await durable_->event.wait_for(left);
+      continue;
+    }
+    // Without us the kubelet would have it by now. What it knows is not on disk, so it is not
+    // served before it is (the store's readers wait for what is queued, and then say 503).
+    durable_->late = true;
+    spdlog::warn("the cache's disk hangs: events of {} go on unwritten",
+                 request_->attributes.gvr.resource);
+  }
+  if (durable_->written == durable_->queued) durable_->late = false;
 }
 
 Task<bool> Session::deliver(std::string batch) {
@@ -312,8 +388,10 @@ void Session::begin_recording() {
   if (from_the_start() && !initial_events_ && delivered_ == 0) return;
   auto query = request::query_of(*request_, *request_->principal, representation_);
   if (!query) return;
-  recorder_ = thread_.services.store.record_watch(
-      std::move(*query), delivered_, initial_events_ && !initial_done_, request_->record);
+  const cache::WatchStart start{.from = behind_ != 0 ? behind_ : delivered_,
+                                .initial_events = initial_events_ && !initial_done_,
+                                .shown = delivered_};
+  recorder_ = thread_.services.store.record_watch(std::move(*query), start, request_->record);
 }
 
 std::unique_ptr<cache::ListSnapshot> Session::find_base() {
@@ -365,17 +443,17 @@ Task<bool> Session::begin_offline() {
   }
   thread_.services.metrics.cache_read(base->derived() ? telemetry::CacheResult::kDerived
                                                       : telemetry::CacheResult::kHit);
-  // The base came in the first accepted representation of its encoding.
-  for (const auto& candidate : request::representations(*request_)) {
-    if (candidate.encoding != base->encoding()) continue;
-    representation_ = candidate;
-    break;
-  }
+  representation_ = base->representation();
   http::ResponseHead head{.status = 200};
   head.headers.add("content-type", kube::content_type(representation_.encoding, true));
   head.headers.add("cache-control", "no-cache, private");
   if (!co_await reply.head(std::move(head), false, Source::kCache)) co_return false;
-  if (!from_the_start()) co_return true;  // held at the client's own resourceVersion
+  if (!from_the_start()) {
+    // Held at the client's own resourceVersion. What ends below it is not served to it any more.
+    if (base->resource_version() < delivered_) begin_recording();
+    recorder_.reset();
+    co_return true;
+  }
   co_return co_await send_snapshot(std::move(base));
 }
 

@@ -30,11 +30,14 @@ class Session {
   enum class Outcome : std::uint8_t {
     kEnded,  ///< the client has its last byte, or is gone
     kCut,    ///< the upstream stream broke, or never came to be
+    kAgain,  ///< to be asked for once more, in another way
   };
   /// One upstream stream, from its request to its end.
   Task<Outcome> follow();
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
+  /// For what can't be read: as it comes, and over when it ends.
+  Task<> pass_untouched(std::shared_ptr<read::Attempt> attempt, http::ResponseHead head);
   /// Takes one event into account; false when it ends the watch.
   bool take(kube::WatchEvent& event, std::string& batch);
   Task<bool> deliver(std::string batch);
@@ -48,6 +51,10 @@ class Session {
   Task<> wait_for_link();
   Task<> end();
 
+  /// Begins `behind_` the client where that closes a gap in what is remembered.
+  void look_back();
+  /// What lies between is not to be had any more.
+  void give_up_gap();
   void begin_recording();
   [[nodiscard]] http::RequestHead upstream_head() const;
   [[nodiscard]] bool from_the_start() const;
@@ -63,6 +70,8 @@ class Session {
   kube::Representation representation_;  // of what is delivered, once the head is sent
   kube::ResourceVersion delivered_ = 0;  // resume here; 0: nothing delivered in full
   bool initial_done_;                    // all initial events were delivered
+  kube::ResourceVersion behind_ = 0;     // the upstream stream is here, below `delivered_`; 0: not
+  bool gap_stays_ = false;
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
   unsigned failures_ = 0;  // upstream streams that ended without an event, in a row

@@ -34,6 +34,13 @@ class Recorder {
   virtual void finish(std::function<void(bool stored)> on_done) = 0;
 };
 
+/// Where a watch begins.
+struct WatchStart {
+  kube::ResourceVersion from = 0;   ///< as the API server was asked
+  bool initial_events = false;      ///< WatchList: sendInitialEvents
+  kube::ResourceVersion shown = 0;  ///< what its client has been shown already, if more than `from`
+};
+
 /// Follows one watch: each event advances the collection that it belongs to, atomically.
 class WatchRecorder {
  public:
@@ -54,7 +61,9 @@ class ListSnapshot {
   [[nodiscard]] virtual std::size_t items_bytes() const = 0;
   /// True when it was cut out of a larger collection rather than shown as asked.
   [[nodiscard]] virtual bool derived() const = 0;
-  [[nodiscard]] virtual kube::Encoding encoding() const = 0;
+  /// The form that its objects are in.
+  [[nodiscard]] virtual const kube::Representation& representation() const = 0;
+  [[nodiscard]] kube::Encoding encoding() const { return representation().encoding; }
   [[nodiscard]] virtual std::chrono::system_clock::time_point shown_at() const = 0;
   /// The kind of one object (of the list's kind where items do not say).
   [[nodiscard]] virtual kube::TypeMeta object_type() const = 0;
@@ -119,12 +128,13 @@ class Store {
   /// pages of one list are joined, and the collection is complete with its last page.
   virtual std::unique_ptr<Recorder> record_list(Query query, std::string continue_token,
                                                 RecordOptions options) = 0;
-  /// A WATCH from `from`. With `initial_events` (WatchList) it builds the collection up to the
-  /// closing bookmark; else it advances the existing collection if that is complete and not behind
-  /// `from`.
-  virtual std::unique_ptr<WatchRecorder> record_watch(Query query, kube::ResourceVersion from,
-                                                      bool initial_events,
+  /// A WATCH. With initial events it builds the collection up to the closing bookmark; else it
+  /// advances the existing collection if that is complete and not behind `from`.
+  virtual std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
                                                       RecordOptions options) = 0;
+  /// The version from which a watch can follow the list for exactly that query; 0: there is none,
+  /// or it is changing right now. Never waits.
+  virtual kube::ResourceVersion followed(Query query) = 0;
   /// A GET's answer.
   virtual std::unique_ptr<Recorder> record_get(Query query, RecordOptions options) = 0;
   /// A GET's 404, with the server's Status (JSON).

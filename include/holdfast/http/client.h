@@ -29,6 +29,11 @@ class ClientStream {
   virtual Task<Result<void>> write(Slice bytes, bool end) = 0;
   /// RST_STREAM(CANCEL), or closing the HTTP/1.1 connection. Pending calls end with kCancelled.
   virtual void cancel() = 0;
+  /// When the last byte came from the server, be it for another stream of the same connection:
+  /// that this response takes its time does not mean that the server is away.
+  [[nodiscard]] virtual SteadyClock::time_point last_received() const { return {}; }
+  /// Asks the server for such a byte, where the protocol can (HTTP/2 PING).
+  virtual void nudge() {}
 };
 
 struct ClientLimits {

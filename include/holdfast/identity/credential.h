@@ -65,6 +65,8 @@ class CredentialStore {
 struct TagHint {
   bool tagged = false;
   std::string pod_uid;  ///< empty: not in a pod's cgroup
+  /// The token's own pod is known to be on this node: of it, another token was accepted here.
+  bool token_pod_known = false;
 };
 
 /// The verdict on a credential while the API server can't be asked.

@@ -37,7 +37,7 @@ TEST_F(BudgetTest, BeingShownAgainIsUse) {
   ASSERT_TRUE(record_big("b", 'b'));
   ASSERT_TRUE(record_big("c", 'c'));
   ASSERT_TRUE(record_big("a", 'a'));
-  auto watch = store_->record_watch(query("b"), 10, false, {});
+  auto watch = store_->record_watch(query("b"), {.from = 10}, {});
   clock_.advance(std::chrono::seconds{1});
   ASSERT_TRUE(send(*watch, make_bookmark(11)));
   ASSERT_TRUE(record_big("d", 'd'));
@@ -105,7 +105,7 @@ TEST_F(BudgetTest, AccountsReturnToZero) {
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(record_big("a", 'a'));
     ASSERT_TRUE(record_get(query("a", "x"), {"a", "x", 5}));
-    auto watch = store_->record_watch(query("a"), 10, false, {});
+    auto watch = store_->record_watch(query("a"), {.from = 10}, {});
     send(*watch, make_event(kube::EventType::kModified, {"a", "big", 11}));
     send(*watch, make_event(kube::EventType::kDeleted, {"a", "big", 12}));
     watch.reset();

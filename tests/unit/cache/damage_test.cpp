@@ -152,7 +152,7 @@ TEST_F(DamageTest, AFullDiskNeverServesTheOldNorLosesTheRest) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(query("b"), 10, {{"b", "two", 5}}));
   ASSERT_TRUE(record_get(query("c", "x"), {"c", "x", 7}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   *full_ = true;
   EXPECT_FALSE(send(*watch, make_event(EventType::kModified, {"a", "one", 11})));
   EXPECT_FALSE(record_get(query("c", "x"), {"c", "x", 12}));
@@ -196,7 +196,7 @@ TEST_F(DamageTest, TheSameShownAgainNeedsNoWrite) {
 TEST_F(DamageTest, AStopOnAFullDiskIsRemembered) {
   open_failing();
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   *full_ = true;
   EXPECT_FALSE(send(*watch, make_event(EventType::kModified, {"a", "one", 11})));
   watch.reset();

@@ -184,7 +184,7 @@ TEST_F(ListTest, AtLeastIsRespected) {
 
 TEST_F(ListTest, ASnapshotIsOneMoment) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   const auto before = list(query("a"));
   ASSERT_TRUE(send(*watch, make_event(kube::EventType::kDeleted, {"a", "one", 11})));
   ASSERT_TRUE(send(*watch, make_event(kube::EventType::kModified, {"a", "two", 12})));

@@ -87,7 +87,7 @@ TEST_F(ObjectTest, AListThatCannotFollowWaitsForItsOwn) {
   ASSERT_TRUE(record_list(by_field, 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 20}));
   EXPECT_EQ(list(by_field).outcome, Outcome::kBroken);
-  auto watch = store_->record_watch(by_field, 10, false, {});
+  auto watch = store_->record_watch(by_field, {.from = 10}, {});
   ASSERT_TRUE(send(*watch, make_event(kube::EventType::kModified, {"a", "one", 20})));
   EXPECT_EQ(items(by_field), Strings{"a/one@20"});
 }
@@ -159,7 +159,8 @@ TEST_F(ObjectTest, WritesShow) {
 
 TEST_F(ObjectTest, AWriteInAnotherEncodingHoldsTheListBack) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  store_->record_write(query("a", "one"), kube::Encoding::kProtobuf, Slice::own("not an object"), {});
+  store_->record_write(query("a", "one"), kube::Encoding::kProtobuf, Slice::own("not an object"),
+                       {});
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
   ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 11}}));
@@ -215,7 +216,7 @@ TEST_F(ObjectTest, ADeletedCollectionEndsWhatItMayHaveHeld) {
   ASSERT_TRUE(record_list(selected("app=web", "a"), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(query("b"), 10, {{"b", "x", 5}}));
   ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
-  auto watch = store_->record_watch(selected("app=web", "a"), 10, false, {});
+  auto watch = store_->record_watch(selected("app=web", "a"), {.from = 10}, {});
   store_->record_delete_collection(query("a"));
   EXPECT_EQ(list(query()).outcome, Outcome::kBroken);
   EXPECT_EQ(list(selected("app=web", "a")).outcome, Outcome::kBroken);
@@ -256,6 +257,40 @@ TEST_F(ObjectTest, DocumentsOfAResourceGoWithWhatWasShownOfIt) {
   EXPECT_TRUE(store_->document(principal(1), "/apis"));
   store_->forget_document(principal(1), "/apis");
   EXPECT_FALSE(store_->document(principal(1), "/apis"));
+}
+
+TEST_F(ObjectTest, DocumentsOfAResourceGoWhenNewerIsShown) {
+  const auto gvr = query().gvr;
+  const auto show = [&](int version) {
+    store_->record_document(
+        principal(1), "table",
+        {.gvr = gvr,
+         .content_type = "application/json",
+         .body = Slice::own(
+             R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":")" +
+             std::to_string(version) + R"("},"rows":[]})")},
+        {});
+  };
+  const auto shown = [&] { return store_->document(principal(1), "table", gvr).has_value(); };
+  show(20);
+  ASSERT_TRUE(record_list(query("a"), 30, {{"a", "one", 5}, {"a", "two", 6}}));
+  ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 5}));
+  EXPECT_TRUE(shown());  // nothing that it could not show, too
+  ASSERT_TRUE(record_get(query("a", "one"), {"a", "one", 21}));
+  EXPECT_FALSE(shown());
+  show(30);
+  auto watch = store_->record_watch(query("a"), {.from = 30}, {});
+  ASSERT_TRUE(send(*watch, make_event(kube::EventType::kModified, {"a", "one", 21})));
+  ASSERT_TRUE(send(*watch, make_bookmark(35)));
+  EXPECT_TRUE(shown());
+  ASSERT_TRUE(send(*watch, make_event(kube::EventType::kDeleted, {"a", "one", 36})));
+  EXPECT_FALSE(shown());
+  show(40);
+  ASSERT_TRUE(record_list(query("b"), 50, {{"b", "new", 45}}));
+  EXPECT_FALSE(shown());
+  show(50);
+  ASSERT_TRUE(record_list(query("a"), 60, {}));  // "two" is gone
+  EXPECT_FALSE(shown());
 }
 
 TEST_F(ObjectTest, AWriteThatNobodySawEndsWhatItMayHaveChanged) {

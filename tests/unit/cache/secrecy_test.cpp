@@ -29,7 +29,8 @@ class SecrecyTest : public StoreTest {
                             {{"plainspace", "plainname", 5, "plainlabel", "plainvalue"}}, "", ""));
     ASSERT_TRUE(record_list(selected("app=plainselector"), 10, {}));
     ASSERT_TRUE(record_get(query("plainspace", "plainget"), {"plainspace", "plainget", 6}));
-    store_->record_not_found(query("plainspace", "plainmissing"), R"({"message":"plainstatus"})", {});
+    store_->record_not_found(query("plainspace", "plainmissing"), R"({"message":"plainstatus"})",
+                             {});
     store_->record_document(principal(1), "/plainpath",
                             {.content_type = "plaintype", .body = Slice::own("plainbody")}, {});
     identity::CredentialHash hash;

@@ -57,7 +57,7 @@ TEST_F(TimingTest, DISABLED_Figures) {
   const auto derived = query("a", "pod-77");
   std::printf("get out of a list:    %.2f us\n",
               microseconds(100'000, [&](int) { store_->get(derived, accept, 0); }));
-  auto watch = store_->record_watch(query("a"), 6000, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 6000}, {});
   auto event = make_event(kube::EventType::kModified, pods[5]);
   std::printf("queue an event:       %.2f us\n", microseconds(1000, [&](int i) {
                 event.object.meta.resource_version = 6001u + static_cast<unsigned>(i);

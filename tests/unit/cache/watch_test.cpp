@@ -9,7 +9,7 @@ class WatchTest : public StoreTest {};
 
 TEST_F(WatchTest, EventsAdvanceTheList) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "three", 11})));
   ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 12})));
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 13})));
@@ -24,7 +24,7 @@ TEST_F(WatchTest, EventsAdvanceTheList) {
 
 TEST_F(WatchTest, OldEventsAreIgnored) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 4, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 4}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "gone", 4})));
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "one", 5})));
   EXPECT_EQ(list(query("a")).snapshot->resource_version(), 10u);
@@ -33,8 +33,8 @@ TEST_F(WatchTest, OldEventsAreIgnored) {
 
 TEST_F(WatchTest, TwoWatchesOfOneListAgree) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto first = store_->record_watch(query("a"), 10, false, {});
-  auto second = store_->record_watch(query("a"), 10, false, {});
+  auto first = store_->record_watch(query("a"), {.from = 10}, {});
+  auto second = store_->record_watch(query("a"), {.from = 10}, {});
   ASSERT_TRUE(send(*first, make_event(EventType::kAdded, {"a", "two", 11})));
   ASSERT_TRUE(send(*first, make_event(EventType::kDeleted, {"a", "two", 12})));
   ASSERT_TRUE(send(*second, make_event(EventType::kAdded, {"a", "two", 11})));
@@ -46,7 +46,7 @@ TEST_F(WatchTest, TwoWatchesOfOneListAgree) {
 
 TEST_F(WatchTest, AGapHoldsTheListBack) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
-  auto watch = store_->record_watch(query("a"), 20, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 20}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 21})));
   // What came or went between 10 and 20 is in no event: a kubelet would kill what the list lacks.
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
@@ -60,7 +60,7 @@ TEST_F(WatchTest, AGapHoldsTheListBack) {
   open();
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   // A list as new as the watch closes the gap.
-  watch = store_->record_watch(query("a"), 30, false, {});
+  watch = store_->record_watch(query("a"), {.from = 30}, {});
   ASSERT_TRUE(record_list(query("a"), 32, {{"a", "one", 21}}));
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "three", 33})));
   EXPECT_EQ(list(query("a")).snapshot->resource_version(), 33u);
@@ -69,7 +69,7 @@ TEST_F(WatchTest, AGapHoldsTheListBack) {
 TEST_F(WatchTest, AWatchAheadOfTheListHoldsItBackAtOnce) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(query("b"), 10, {{"b", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 20, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 20}, {});
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(items(query("b")), Strings{"b/one@5"});
   // A wider list that is as new says the same.
@@ -79,8 +79,8 @@ TEST_F(WatchTest, AWatchAheadOfTheListHoldsItBackAtOnce) {
 
 TEST_F(WatchTest, AnotherClientsWatchClosesTheGap) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto follower = store_->record_watch(query("a"), 10, false, {});
-  auto ahead = store_->record_watch(query("a"), 20, false, {});
+  auto follower = store_->record_watch(query("a"), {.from = 10}, {});
+  auto ahead = store_->record_watch(query("a"), {.from = 20}, {});
   ASSERT_TRUE(send(*ahead, make_event(EventType::kModified, {"a", "one", 22})));
   ASSERT_TRUE(send(*follower, make_event(EventType::kAdded, {"a", "two", 15})));
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
@@ -90,13 +90,25 @@ TEST_F(WatchTest, AnotherClientsWatchClosesTheGap) {
   EXPECT_EQ(items(query("a")), Strings{"a/one@22"});
 }
 
+TEST_F(WatchTest, AGapIsClosedByWhatLiesBetween) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  ASSERT_EQ(store_->followed(query("a")), 10u);
+  EXPECT_EQ(store_->followed(query("b")), 0u);
+  auto watch = store_->record_watch(query("a"), {.from = 10, .shown = 20}, {});
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
+  ASSERT_TRUE(send(*watch, make_bookmark(20)));
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
+}
+
 TEST_F(WatchTest, OrdinaryWatchesHoldNothingBack) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
   ASSERT_TRUE(send(*watch, make_bookmark(18)));
-  auto older = store_->record_watch(query("a"), 12, false, {});
+  auto older = store_->record_watch(query("a"), {.from = 12}, {});
   EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
   ASSERT_TRUE(send(*older, make_event(EventType::kAdded, {"a", "two", 15})));
   ASSERT_TRUE(record_list(query("a"), 14, {{"a", "one", 5}}));  // resourceVersion=0 may be late
@@ -104,7 +116,7 @@ TEST_F(WatchTest, OrdinaryWatchesHoldNothingBack) {
   watch.reset();
   older.reset();
   open();
-  watch = store_->record_watch(query("a"), 18, false, {});
+  watch = store_->record_watch(query("a"), {.from = 18}, {});
   EXPECT_EQ(items(query("a")), (Strings{"a/one@5", "a/two@15"}));
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 20})));
   EXPECT_EQ(items(query("a")), Strings{"a/two@15"});
@@ -112,7 +124,7 @@ TEST_F(WatchTest, OrdinaryWatchesHoldNothingBack) {
 
 TEST_F(WatchTest, AnOwnDeleteIsHealedByTheListsOwnWatch) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   // Answered with the object as it went, which proves nothing; at the revision of the deletion.
   store_->record_unseen_write(query("a", "one"), 15);
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
@@ -127,7 +139,7 @@ TEST_F(WatchTest, AnOwnDeleteIsHealedByTheListsOwnWatch) {
 
 TEST_F(WatchTest, AWriteOfUnknownVersionIsHealedByWhatTheWatchSaysNext) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   store_->record_unseen_write(query("a", "one"), 0);  // an eviction
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
   EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
@@ -137,7 +149,7 @@ TEST_F(WatchTest, AWriteOfUnknownVersionIsHealedByWhatTheWatchSaysNext) {
 
 TEST_F(WatchTest, AWatchFromNowhereIsFollowedFromItsFirstBookmark) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 0, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 0}, {});
   EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 15})));
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
@@ -149,7 +161,7 @@ TEST_F(WatchTest, AWatchFromNowhereIsFollowedFromItsFirstBookmark) {
 }
 
 TEST_F(WatchTest, InitialEventsAreAList) {
-  auto watch = store_->record_watch(query("a"), 0, true, {});
+  auto watch = store_->record_watch(query("a"), {.initial_events = true}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "two", 6})));
   ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"a", "one", 5})));
   EXPECT_EQ(list(query("a")).outcome, Outcome::kMiss);
@@ -167,7 +179,7 @@ TEST_F(WatchTest, InitialEventsAreAList) {
 TEST_F(WatchTest, InitialEventsCutShortAreNothing) {
   ASSERT_TRUE(record_list(query("b"), 3, {{"b", "x", 2}}));
   {
-    auto watch = store_->record_watch(query("b"), 0, true, {});
+    auto watch = store_->record_watch(query("b"), {.initial_events = true}, {});
     ASSERT_TRUE(send(*watch, make_event(EventType::kAdded, {"b", "two", 6})));
   }
   store_->drain();
@@ -180,7 +192,7 @@ TEST_F(WatchTest, OtherListsOfThatPrincipalFollow) {
   ASSERT_TRUE(record_list(selected("app=web", "a"), 11, {{"a", "one", 5}, {"a", "two", 6}}));
   ASSERT_TRUE(record_get(query("a", "two"), {"a", "two", 6}));
   ASSERT_TRUE(record_list(query("a"), 12, {{"a", "one", 5}, {"a", "two", 6}}));
-  auto watch = store_->record_watch(query("a"), 12, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 12}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 15, "db"})));
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "two", 16})));
   EXPECT_EQ(items(query()), Strings{"a/one@15"});
@@ -191,13 +203,13 @@ TEST_F(WatchTest, OtherListsOfThatPrincipalFollow) {
 TEST_F(WatchTest, OutOfASelectorsSightIsNotDeleted) {
   ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(selected("app=web"), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(selected("app=web"), 10, false, {});
+  auto watch = store_->record_watch(selected("app=web"), {.from = 10}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 15})));
   EXPECT_EQ(items(selected("app=web")), Strings{});
   // Changed or gone: the unselected list doesn't know until it hears itself.
   EXPECT_EQ(list(query()).outcome, Outcome::kBroken);
   EXPECT_EQ(get(query("a", "one")).outcome, Outcome::kBroken);
-  auto own = store_->record_watch(query(), 10, false, {});
+  auto own = store_->record_watch(query(), {.from = 10}, {});
   ASSERT_TRUE(send(*own, make_event(EventType::kModified, {"a", "one", 15, "db"})));
   EXPECT_EQ(items(query()), Strings{"a/one@15"});
 }
@@ -214,7 +226,7 @@ TEST_F(WatchTest, ANewListBringsOthersUpToDate) {
 TEST_F(WatchTest, EventsOfOneClientsWatchDoNotReachAnotherPrincipal) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(query("a", "", 2), 10, {{"a", "one", 5}}));
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 15})));
   EXPECT_EQ(items(query("a", "", 2)), Strings{"a/one@5"});
   EXPECT_EQ(get(query("a", "one", 2)).object.meta.resource_version, 5u);
@@ -225,7 +237,7 @@ TEST_F(WatchTest, AFullQueueBreaksTheList) {
   open();
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
   auto watch =
-      store_->record_watch(query("a"), 10, false, {.durability = Durability::kWriteThrough});
+      store_->record_watch(query("a"), {.from = 10}, {.durability = Durability::kWriteThrough});
   EXPECT_FALSE(send(
       *watch, make_event(EventType::kModified, {"a", "one", 11, "web", std::string(30'000, 'z')})));
   EXPECT_EQ(list(query("a")).outcome, Outcome::kBroken);
@@ -257,7 +269,7 @@ TEST_F(WatchTest, AnswersThatFindNoPlaceInTheQueueEndWhatTheyWouldReplace) {
   EXPECT_EQ(items(query("b")), Strings{"b/one@5"});
 
   ASSERT_TRUE(record_get(query("b", "one"), {"b", "one", 5}));
-  auto watch = store_->record_watch(query("b"), 10, false, {});
+  auto watch = store_->record_watch(query("b"), {.from = 10}, {});
   show(store_->record_get(query("b", "one"), {}), json_object({"b", "one", 15, "web", large}));
   EXPECT_EQ(get(query("b", "one")).outcome, Outcome::kBroken);
   EXPECT_EQ(list(query("b")).outcome, Outcome::kBroken);
@@ -271,7 +283,7 @@ TEST_F(WatchTest, AnswersThatFindNoPlaceInTheQueueEndWhatTheyWouldReplace) {
 }
 
 TEST_F(WatchTest, ARecorderMayOutliveItsStore) {
-  auto watch = store_->record_watch(query("a"), 10, false, {});
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
   auto recorder = store_->record_list(query("a"), "", {});
   store_.reset();
   int refused = 0;

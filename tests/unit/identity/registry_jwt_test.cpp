@@ -261,6 +261,7 @@ TEST_F(RegistryJwtTest, ARefusedTokenIsNotBroughtBackByItsSignature) {
   EXPECT_EQ(kind(first_.token), Kind::kRejected);
   EXPECT_EQ(check(other.token).principal, till());
   registry_->accepted(first_);  // of a request that was under way
+  EXPECT_GT(store_.syncs, 0) << "a power cut must not bring it back";
   restart();
   EXPECT_EQ(kind(first_.token), Kind::kRejected);
   EXPECT_EQ(check(other.token).principal, till());
@@ -287,6 +288,11 @@ TEST_F(RegistryJwtTest, APodsTokenServesItsPodOnly) {
   auto payload = claims();
   payload["kubernetes.io"]["node"]["name"] = "edge-2";
   EXPECT_EQ(kind(token(payload)), Kind::kRejected);
+  payload = claims();
+  payload["kubernetes.io"].erase("node");  // before 1.30
+  EXPECT_EQ(kind(token(payload)), Kind::kUnverifiable);
+  EXPECT_EQ(kind(token(payload), {.token_pod_known = true}), Kind::kKnown);
+  EXPECT_EQ(kind(token(payload), {.tagged = true, .pod_uid = "pod-1"}), Kind::kKnown);
   payload = claims();
   payload["kubernetes.io"].erase("pod");
   payload["kubernetes.io"].erase("node");

@@ -48,16 +48,35 @@ struct Script {
     changed.notify_all();
   }
 
+  /// The head comes with `answer` only.
+  void withhold() { withheld = true; }
+  void answer() {
+    withheld = false;
+    changed.notify_all();
+  }
+
   http::ResponseHead head{.status = 200};
   std::deque<Result<Slice>> pieces;
   Event changed;
-  bool cancelled = false;
+  bool cancelled = false, withheld = false;
+  bool lives = false;  ///< the server answers PINGs
+  SteadyClock::time_point heard{};
 };
 
 class FakeStream final : public http::ClientStream {
  public:
   explicit FakeStream(std::shared_ptr<Script> script) : script_{std::move(script)} {}
-  Task<Result<http::ResponseHead>> response() override { co_return script_->head; }
+  ~FakeStream() override { script_->cancelled = true; }
+  Task<Result<http::ResponseHead>> response() override {
+    const auto script = script_;
+    while (script->withheld && !script->cancelled) co_await script->changed.wait();
+    if (script->withheld) co_return make_error(Errc::kCancelled);
+    co_return script->head;
+  }
+  SteadyClock::time_point last_received() const override { return script_->heard; }
+  void nudge() override {
+    if (script_->lives) script_->heard = SteadyClock::now();
+  }
   Task<Result<Slice>> read() override {
     const auto script = script_;
     while (script->pieces.empty() && !script->cancelled) co_await script->changed.wait();
@@ -91,12 +110,14 @@ class FakePool final : public upstream::Pool {
                                                             upstream::StickyServer&) override {
     co_return make_error(Errc::kUnavailable);
   }
-  void late(const upstream::StickyServer&) override {}
+  void late(const upstream::StickyServer&) override { ++lates; }
   Task<> run() override { co_return; }
   void tick() override {}
   Task<> shutdown() override { co_return; }
   void configure(upstream::PoolOptions, std::unique_ptr<upstream::Dialer>) override {}
   upstream::PoolStats stats() const override { return {}; }
+
+  int lates = 0;
 
   std::vector<http::RequestHead> opened;
   std::deque<std::shared_ptr<Script>> scripts;

@@ -2,14 +2,10 @@
 
 #include <gmock/gmock.h>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
+#include <future>
 
-#include "fakes.h"
-#include "lease/book.h"
-#include "unit/cache/store_fixture.h"
+#include "unit/watch/thread_fixture.h"
 #include "watch/watch.h"
-#include "writes/shared.h"
 
 namespace holdfast::watch {
 namespace {
@@ -32,72 +28,14 @@ cache::Item item(const std::string& name, kube::ResourceVersion version) {
   return {.ns = "apps", .name = name, .version = version};
 }
 
-class SessionTest : public cache::StoreTest {
+class SessionTest : public ThreadTest {
  protected:
-  SessionTest() {
-    config_->cache.patience = 5s;
-    registry_->learn(credential_, principal_);
-    registry_->accepted(credential_);
-  }
-  ~SessionTest() override {
-    // On the loop itself: from outside, Asio posts the cancellation, which a child may not survive.
-    boost::asio::post(io_, [this] { nursery_.cancel(); });
-    run_until([&] { return nursery_.size() == 0; });
-  }
-
-  /// Lets everything run until `done`; a test that hangs fails.
-  template <class Done>
-  void run_until(Done done) {
-    const auto deadline = SteadyClock::now() + 20s;
-    while (!done()) {
-      ASSERT_LT(SteadyClock::now(), deadline)
-          << "hangs; delivered so far: " << (exchange_ ? exchange_->body : "");
-      io_.run_one_for(20ms);
-    }
-  }
-  void run_until_body_has(const std::string& text) {
-    run_until([&] { return exchange_->body.find(text) != std::string::npos; });
-  }
-  void run_until_over() {
-    run_until([&] { return exchange_->ended || exchange_->aborted; });
-  }
-
-  /// The next upstream stream.
-  std::shared_ptr<Script> script(unsigned status = 200) {
-    auto made = std::make_shared<Script>(io_.get_executor());
-    made->head.status = status;
-    pool_.scripts.push_back(made);
-    return made;
-  }
-  void link(Link state) {
-    link_.now = state;
-    link_changed_.notify_all();
-  }
-
-  std::shared_ptr<request::Request> make_request(const std::string& target) {
-    auto client = std::make_shared<request::Client>();
-    http::RequestHead head{.method = "GET", .target = target};
-    head.headers.add("accept", "application/json");
-    exchange_ = std::make_shared<FakeExchange>(head, client);
-    return std::make_shared<request::Request>(
-        request::Request{.exchange = exchange_,
-                         .client = client,
-                         .reply = request::Reply{exchange_},
-                         .attributes = kube::parse_request("GET", target).value(),
-                         .accept = kube::parse_accept("application/json"),
-                         .credential = credential_,
-                         .principal = {},
-                         .record = {},
-                         .started = SteadyClock::now() - age_});
-  }
   void watch(const std::string& query) {
     nursery_.spawn("watch", serve_watch(thread_, make_request(kPath + query)));
   }
   /// The principal was shown this list.
   void shown(kube::ResourceVersion version, const std::vector<cache::Item>& items) {
-    const auto request = make_request(kPath);
-    auto query = request::query_of(*request, principal_, cache::json());
-    ASSERT_TRUE(record_list(query.value(), version, items));
+    ThreadTest::shown(kPath, version, items);
   }
 
   /// "TYPE name@version" of each event that the client got; fails where a frame is cut.
@@ -119,31 +57,6 @@ class SessionTest : public cache::StoreTest {
     EXPECT_EQ(decoder->pending(), 0u);
     return out;
   }
-
-  boost::asio::io_context io_{1};
-  boost::asio::executor_work_guard<Executor> work_{io_.get_executor()};
-  Nursery nursery_{io_.get_executor()};
-  Event link_changed_{io_.get_executor()};
-  FakeLink link_;
-  FakePool pool_;
-  identity::Credential credential_{.kind = identity::Credential::Kind::kBearer, .token = "token"};
-  identity::Principal principal_{.username = "reader", .uid = "1"};
-  std::unique_ptr<identity::Registry> registry_ =
-      identity::Registry::create({}, std::string(32, 'k'), store_->credentials(), clock_);
-  std::unique_ptr<identity::PodDirectory> pods_ = identity::PodDirectory::create();
-  telemetry::Metrics metrics_;
-  telemetry::Broadcast trace_;
-  lease::Book leases_{clock_};
-  writes::Shared writes_{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
-                         .events = {}};
-  request::Services services_{*store_, *registry_, *pods_,  link_,  metrics_,
-                              trace_,  clock_,     leases_, writes_};
-  request::PrincipalResolver principals_{io_.get_executor(), *registry_, pool_, nursery_};
-  std::shared_ptr<config::Config> config_ = std::make_shared<config::Config>();
-  request::ThreadContext thread_{io_.get_executor(), services_,     pool_,  nursery_,
-                                 principals_,        link_changed_, config_};
-  std::shared_ptr<FakeExchange> exchange_;
-  SteadyClock::duration age_{0};  // of the requests that are made
 };
 
 TEST_F(SessionTest, ResumesFromTheLastDeliveredVersion) {
@@ -273,6 +186,23 @@ TEST_F(SessionTest, OfflineAWatchFromAVersionIsHeldThere) {
   EXPECT_THAT(delivered(), ElementsAre("MODIFIED a@60"));
 }
 
+TEST_F(SessionTest, OfflineAClientThatIsAheadEndsTheList) {
+  shown(50, {item("a", 40)});
+  link(Link::kOffline);
+  watch("&resourceVersion=60");
+  run_until([&] { return exchange_->responded(); });
+  EXPECT_EQ(exchange_->answer.status, 200u);
+  store_->drain();
+  EXPECT_EQ(list(query_for(kPath)).outcome, cache::Outcome::kBroken);
+  const auto stream = script();
+  link(Link::kOnline);
+  stream->send(event("ADDED", item("between", 55)) + bookmark(61));
+  run_until([&] { return pool_.opened.size() == 1 && stream->pieces.empty(); });
+  EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=50"));
+  store_->drain();
+  EXPECT_EQ(items(query_for(kPath)), (cache::Strings{"apps/a@40", "apps/between@55"}));
+}
+
 TEST_F(SessionTest, OfflineWhatWasNeverShownIsUnavailable) {
   link(Link::kOffline);
   watch("&resourceVersion=0");
@@ -297,6 +227,112 @@ TEST_F(SessionTest, ACutWithinInitialEventsAborts) {
   run_until_over();
   EXPECT_TRUE(exchange_->aborted);
   EXPECT_FALSE(exchange_->ended);
+}
+
+TEST_F(SessionTest, AGapIsClosedFromWhereTheListEnds) {
+  shown(50, {item("a", 40)});
+  const auto first = script();
+  watch("&resourceVersion=60");  // it was elsewhere meanwhile
+  first->send(event("ADDED", item("between", 55)) + event("DELETED", item("a", 57)));
+  run_until([&] { return pool_.opened.size() == 1 && first->pieces.empty(); });
+  EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=50"));
+  store_->drain();
+  EXPECT_EQ(list(query_for(kPath)).outcome, cache::Outcome::kBroken) << "its client is further";
+  first->cut();
+  const auto second = script();
+  run_until([&] { return pool_.opened.size() == 2; });
+  EXPECT_THAT(pool_.opened[1].target, HasSubstr("resourceVersion=57"));
+  second->send(bookmark(60) + event("ADDED", item("new", 65)));
+  run_until_body_has("uid-new");
+  EXPECT_THAT(delivered(), ElementsAre("ADDED new@65"));
+  store_->drain();
+  EXPECT_EQ(items(query_for(kPath)), (cache::Strings{"apps/between@55", "apps/new@65"}));
+}
+
+TEST_F(SessionTest, AGapThatCantBeClosedStaysOne) {
+  constexpr const char* kExpired =
+      R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"reason":"Expired","code":410}})"
+      "\n";
+  shown(50, {item("a", 40)});
+  for (const bool in_stream : {true, false}) {
+    pool_.opened.clear();
+    const auto first = script(in_stream ? 200 : 410);
+    first->send(kExpired);
+    first->end();
+    const auto second = script();
+    watch("&resourceVersion=60");
+    run_until([&] { return pool_.opened.size() == 2; });
+    EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=50"));
+    EXPECT_THAT(pool_.opened[1].target, HasSubstr("resourceVersion=60"));
+    second->send(event("ADDED", item("new", 65)));
+    run_until_body_has("uid-new");
+    EXPECT_THAT(delivered(), ElementsAre("ADDED new@65"));
+    second->end();
+    run_until_over();
+    store_->drain();
+    EXPECT_EQ(list(query_for(kPath)).outcome, cache::Outcome::kBroken);
+  }
+}
+
+TEST_F(SessionTest, WhatCantBeReadPassesUntouched) {
+  const auto stream = script();
+  stream->head.headers = http::Headers{{"content-type", "application/cbor-seq"}};
+  watch("&resourceVersion=100");
+  stream->send("any");
+  stream->send("thing");
+  stream->end();
+  run_until_over();
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_EQ(exchange_->answer.headers.get("content-type"), "application/cbor-seq");
+  EXPECT_EQ(exchange_->body, "anything");
+}
+
+TEST_F(SessionTest, ASlowServerThatIsThereIsWaitedFor) {
+  config_->cache.patience = 20ms;
+  shown(50, {item("a", 40)});
+  const auto stream = script();
+  stream->withhold();
+  stream->lives = true;
+  watch("&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true");
+  const auto until = SteadyClock::now() + 200ms;
+  run_until([&] { return SteadyClock::now() > until; });
+  EXPECT_FALSE(exchange_->responded());
+  stream->send(event("ADDED", item("new", 60)));
+  stream->answer();
+  run_until_body_has("uid-new");
+}
+
+TEST_F(SessionTest, OfflineTheFormIsThatOfWhatWasShown) {
+  shown(50, {item("a", 40)});
+  link(Link::kOffline);
+  auto request =
+      make_request(std::string{kPath} + "&resourceVersion=0",
+                   "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json");
+  nursery_.spawn("watch", serve_watch(thread_, request));
+  run_until_body_has("uid-a");
+  script();
+  link(Link::kOnline);
+  run_until([&] { return pool_.opened.size() == 1; });
+  EXPECT_THAT(pool_.opened[0].headers.get("accept"), Not(HasSubstr("PartialObjectMetadata")));
+}
+
+TEST_F(SessionTest, ADiskThatHangsDoesNotHangTheKubelet) {
+  std::promise<void> hang;
+  // Whatever is queued behind this waits for it.
+  store_->record_list(query("x"), "", {})->finish([released = hang.get_future().share()](bool) {
+    released.wait();
+  });
+  const auto stream = script();
+  auto request = make_request(std::string{kPath} + "&resourceVersion=100");
+  request->record.durability = cache::Durability::kWriteThrough;
+  nursery_.spawn("watch", serve_watch(thread_, request));
+  stream->send(event("ADDED", item("a", 105)));
+  run_until_body_has("uid-a");
+  const auto began = SteadyClock::now();
+  stream->send(event("ADDED", item("b", 106)));  // one wait is enough
+  run_until_body_has("uid-b");
+  EXPECT_LT(SteadyClock::now() - began, 1s);
+  hang.set_value();
 }
 
 TEST_F(SessionTest, TheClientsTimeoutHoldsWhileTheLinkIsDown) {
