@@ -42,6 +42,31 @@ def terms(*values):
         for v in values]}}}}
 
 
+def test_status_names_the_pods_that_would_be_deleted(site, cluster, agent, clients, offline):
+    """From what the kubelet was shown: nobody is asked, and it is known offline, too."""
+    assert agent.status()["evictions"] is None
+    namespace = site.namespace("evict")
+    create(cluster, namespace, "stays", {"nodeName": "edge-1", "tolerations": [{"operator": "Exists"}]})
+    create(cluster, namespace, "goes", {"nodeName": "edge-1"})
+    own_limit = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 20}]
+    create(cluster, namespace, "first", {"nodeName": "edge-1", "tolerations": own_limit})
+
+    listed = clients.go(site.host, site.kubelet).list("pods", fieldSelector="spec.nodeName=edge-1")
+    assert len(listed["items"]) >= 3
+
+    def named():
+        return {e["name"]: e["after_seconds"] for e in agent.status()["evictions"] or () if e["namespace"] == namespace}
+
+    expected = {"goes": 300, "first": 20}
+    eventually(lambda: named() == expected, what=f"{expected}; status says {agent.status()['evictions']}")
+    offline()
+    assert named() == expected
+    text = agent.command("status").stdout
+    assert f"{namespace}/first after 20 s of being unreachable" in text
+    page = agent.admin("/")[1]
+    assert namespace not in page and "holdfast status names them" in page
+
+
 @pytest.fixture(scope="module")
 def short_cluster(site, cluster, tmp_path_factory):
     """The policy in force at a real API server whose default is SHORT, nodes in and out."""
@@ -145,28 +170,3 @@ def test_a_long_outage_deletes_nothing_on_an_opted_in_node(site, short_cluster):
         heartbeats.close()
         for where in ("outage-in", "outage-out", *(f"alive-{n}" for n in range(4))):
             cluster.request("DELETE", f"/api/v1/nodes/{where}")
-
-
-def test_status_names_the_pods_that_would_be_deleted(site, cluster, agent, clients, offline):
-    """From what the kubelet was shown: nobody is asked, and it is known offline, too."""
-    assert agent.status()["evictions"] is None
-    namespace = site.namespace("evict")
-    create(cluster, namespace, "stays", {"nodeName": "edge-1", "tolerations": [{"operator": "Exists"}]})
-    create(cluster, namespace, "goes", {"nodeName": "edge-1"})
-    own_limit = [{"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 20}]
-    create(cluster, namespace, "first", {"nodeName": "edge-1", "tolerations": own_limit})
-
-    listed = clients.go(site.host, site.kubelet).list("pods", fieldSelector="spec.nodeName=edge-1")
-    assert len(listed["items"]) >= 3
-
-    def named():
-        return {e["name"]: e["after_seconds"] for e in agent.status()["evictions"] or () if e["namespace"] == namespace}
-
-    expected = {"goes": 300, "first": 20}
-    eventually(lambda: named() == expected, what=f"{expected}; status says {agent.status()['evictions']}")
-    offline()
-    assert named() == expected
-    text = agent.command("status").stdout
-    assert f"{namespace}/first after 20 s of being unreachable" in text
-    page = agent.admin("/")[1]
-    assert namespace not in page and "holdfast status names them" in page

@@ -91,7 +91,18 @@ admin: {listen: "127.0.0.1:10267", socket: /run/holdfast/admin.sock}
   const Environment environment{"n", "h", 4};
   const auto parsed = parse(contract, "c", environment);
   ASSERT_TRUE(parsed) << parsed.error().message;
-  EXPECT_TRUE(*parsed == defaults(environment));
+  auto expected = defaults(environment);
+  expected.intercept.enabled_explicitly = true;  // the one key whose default does not say it all
+  EXPECT_TRUE(*parsed == expected);
+}
+
+TEST(Parse, RemembersWhetherInterceptionIsSwitchedOnInTheFile) {
+  EXPECT_FALSE(parse("", "c", {})->intercept.enabled_explicitly);
+  EXPECT_FALSE(parse("intercept: {enabled: false}", "c", {})->intercept.enabled_explicitly);
+  EXPECT_FALSE(parse("intercept: {enabled: ~}", "c", {})->intercept.enabled_explicitly);
+  const auto on = parse("intercept: {enabled: true}", "c", {});
+  EXPECT_TRUE(on->intercept.enabled_explicitly);
+  EXPECT_EQ(restart_needed(defaults({}), *on), std::vector<std::string>{"intercept.enabled"});
 }
 
 TEST(Parse, AliasesAreValues) {
