@@ -143,15 +143,13 @@ StatusSection outage_section(const Status& s, Readers readers) {
 
 }  // namespace
 
-std::vector<StatusSection> status_sections(const Status& status) {
+std::vector<StatusSection> status_sections(const Status& status, Readers readers) {
   std::vector<StatusSection> sections{agent_section(status), link_section(status),
                                       intercept_section(status), traffic_section(status)};
   if (!status.spliced.empty()) sections.push_back(spliced_section(status));
   sections.push_back(cache_section(status));
+  sections.push_back(outage_section(status, readers));
   return sections;
-std::vector<StatusSection> status_sections(const Status& status, Readers readers) {
-  return {agent_section(status),   link_section(status),  intercept_section(status),
-          traffic_section(status), cache_section(status), outage_section(status, readers)};
 }
 
 std::string to_text(const Status& status) {
