@@ -1,9 +1,7 @@
 #pragma once
 
-#include <list>
-#include <map>
-
 #include "agent/admission_control.h"
+#include "agent/open_flows.h"
 #include "holdfast/identity/process.h"
 #include "holdfast/kernel/flow_event.h"
 #include "holdfast/kernel/interceptor.h"
@@ -26,8 +24,6 @@ class FlowPump {
   void mirror();
 
  private:
-  static constexpr std::size_t kMaxOpen = 16384;
-
   void take(const kernel::FlowEvent& event);
   telemetry::FlowEvent describe(const kernel::FlowEvent& event,
                                 const identity::Process& process) const;
@@ -37,9 +33,7 @@ class FlowPump {
   const identity::PodDirectory& pods_;
   telemetry::Metrics& metrics_;
   telemetry::Broadcast& trace_;
-  std::map<kernel::ConnectionId, identity::Process>
-      open_;  ///< read at connect: it may be gone later
-  std::int64_t direct_open_ = 0;
+  OpenFlows open_;
 };
 
 }  // namespace holdfast::agent

@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 100ms;
+constexpr std::chrono::milliseconds kLastAccepts{1000};
 
 }  // namespace
 
@@ -40,6 +41,7 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
       .self_test_path = o.self_test_path,
       .identities = {},
       .on_bypass = [rules = &o.rules](pid_t pid) { rules->bypass(pid); },
+      .draining = false,
       .on_serving =
           [raw = self.get()](std::shared_ptr<http::ServerConnection> connection) {
             raw->serving(std::move(connection));
@@ -56,11 +58,10 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
   self->background_.spawn("upstream pool", self->pool_->run());
   self->background_.spawn("tick", self->tick());
   for (auto& acceptor : o.acceptors) {
-    self->listening_.spawn("listener",
-                           acceptor.run(
-                               executor,
-                               [raw = self.get()](Fd socket) { raw->accept(std::move(socket)); },
-                               [raw = self.get()] { raw->exhausted(); }));
+    self->listening_.spawn(
+        "listener", acceptor.run(
+                        executor, [raw = self.get()](Fd socket) { raw->accept(std::move(socket)); },
+                        [raw = self.get()] { raw->exhausted(); }));
   }
   self->thread_ = std::thread{[raw = self.get()] {
     pthread_setname_np(pthread_self(), ("io-" + std::to_string(raw->options_.index)).c_str());
@@ -118,14 +119,18 @@ void IoThread::drain(std::chrono::milliseconds grace) {
 }
 
 Task<> IoThread::stop(std::chrono::milliseconds grace) {
+  // The kernel redirects nothing any more, but handshakes may be under way, or done and waiting.
+  Timer timer{io_.get_executor()};
+  timer.expires_after(std::min(kLastAccepts, grace));
+  co_await timer.async_wait(use_task);
   draining_ = true;
+  services_->draining = true;
   listening_.cancel();
   co_await listening_.join();
   for (const auto& weak : serving_) {
     if (const auto connection = weak.lock()) connection->drain();
   }
   const auto deadline = SteadyClock::now() + grace;
-  Timer timer{io_.get_executor()};
   while (connections_.size() > 0 && SteadyClock::now() < deadline) {
     timer.expires_after(20ms);
     co_await timer.async_wait(use_task);

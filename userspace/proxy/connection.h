@@ -31,6 +31,8 @@ struct ConnectionServices {
   std::map<std::string, upstream::Identity> identities;  ///< those in use, by fingerprint
   /// A rule leaves this process direct: this connection is spliced, the next need not come here.
   std::function<void(pid_t pid)> on_bypass;
+  /// Connections are being ended by us, whatever their clients think.
+  bool draining = false;
   /// Tells the owner of a connection that is being served, for drains.
   std::function<void(std::shared_ptr<http::ServerConnection>)> on_serving;
 };

@@ -183,6 +183,9 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request) {
     if (thread.services.link.state() == upstream::Link::kOffline) {
       co_await request->reply.status(request->error_encoding(), read::link_down(thread),
                                      Source::kLocal);
+    } else if (head.error().code == make_error_code(Errc::kUnavailable)) {
+      // It was not: the server's GOAWAY crossed it. Its client knows how to send it again.
+      request->reply.refuse();
     } else {
       request->reply.abort();
     }

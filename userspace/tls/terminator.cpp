@@ -47,6 +47,7 @@ class TerminatorImpl final : public Terminator {
     splices_.failed(client, reason);
   }
   void handshake_succeeded(const ClientKey& client) override { splices_.succeeded(client); }
+  [[nodiscard]] Visits& visits() override { return visits_; }
   std::optional<PeerCertificate> peer_certificate(SSL* ssl) override;
   void refresh() override;
   [[nodiscard]] std::vector<std::shared_ptr<const ClientIdentity>> identities() const override {
@@ -75,6 +76,7 @@ class TerminatorImpl final : public Terminator {
 
   Identities identities_;
   SpliceMemory splices_;
+  Visits visits_;
 
   mutable std::mutex snapshot_mutex_;  ///< held to copy the pointer only
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();

@@ -14,6 +14,7 @@
 #include "holdfast/base/endpoint.h"
 #include "holdfast/base/result.h"
 #include "holdfast/tls/client_hello.h"
+#include "holdfast/tls/visits.h"
 
 namespace holdfast::tls {
 
@@ -97,6 +98,8 @@ class Terminator {
   /// backing off to 24 h; a success forgets it.
   virtual void handshake_failed(const ClientKey& client, Reason reason) = 0;
   virtual void handshake_succeeded(const ClientKey& client) = 0;
+  /// Who is connected, on all threads: whether hanging up without a request is such a failure.
+  [[nodiscard]] virtual Visits& visits() = 0;
 
   /// The client certificate that `ssl`'s peer presented, if any: its fingerprint, and the identity
   /// we hold for it (null: unknown).
