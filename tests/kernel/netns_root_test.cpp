@@ -114,7 +114,7 @@ TEST_F(PodTest, ATargetThatIsDownSaysNothing) {
 TEST_F(PodTest, AListenerThatSomeoneElsePretendsToBeIsNotReached) {
   TestPod pod{6};
   auto judge_options = options();
-  judge_options.timeout = 100ms;
+  judge_options.accept_timeout = 100ms;
   judge_options.accepted = [](const Endpoint&) { return false; };
   EXPECT_EQ(judge_pod(pod, judge_options).verdict, NetnsVerdict::kIsolated);
   Endpoint seen;
@@ -143,6 +143,28 @@ TEST(NetnsTest, AReusedPidIsNoticed) {
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, make_error_code(Errc::kNotFound));
   EXPECT_EQ(open_netns(0x3fffffff, *cookie).error().code, make_error_code(Errc::kNotFound));
+}
+
+TEST(NetnsTest, IsFoundThroughWhoeverIsStillThere) {
+  TestNetns netns;
+  NetnsCookie cookie{};
+  netns.enter([&] { cookie = current_netns_cookie().value_or(NetnsCookie{}); });
+  if (cookie == NetnsCookie{}) GTEST_SKIP() << "this kernel tells no cookies";
+  TestCgroup cgroup;
+  std::optional<Client> first{std::in_place, cgroup, netns.fd()};
+  std::optional<Client> second{std::in_place, cgroup, netns.fd()};
+  const auto inode = netns_inode(first->pid());
+  EXPECT_NE(inode, 0u);
+  EXPECT_NE(inode, netns_inode(::getpid()));
+  const auto pid = first->pid();
+  first.reset();
+  EXPECT_EQ(netns_inode(pid), 0u);
+  EXPECT_TRUE(find_netns(inode, cookie));
+  EXPECT_FALSE(find_netns(inode, NetnsCookie{static_cast<std::uint64_t>(cookie) + 1}));
+  second.reset();
+  const auto nobody = find_netns(inode, cookie);
+  ASSERT_FALSE(nobody);
+  EXPECT_EQ(nobody.error().code, make_error_code(Errc::kNotFound));
 }
 
 TEST(ListenerAddressTest, ComesAndGoes) {

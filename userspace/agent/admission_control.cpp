@@ -9,12 +9,28 @@
 #include <optional>
 #include <utility>
 
-#include "holdfast/kernel/netns.h"
 #include "holdfast/telemetry/log.h"
 
 namespace holdfast::agent {
+namespace {
 
 using kernel::NetnsVerdict;
+
+bool is_alive(pid_t pid) {
+  return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+// By the process that was seen there, or, since that may be gone, by whoever else lives there.
+Result<kernel::Netns> enter(const Namespaces::Job& job) {
+  const auto& [pid, inode, original] = job.place;
+  if (inode == 0 || kernel::netns_inode(pid) == inode) {
+    auto netns = kernel::open_netns(pid, job.cookie);
+    if (netns || inode == 0) return netns;
+  }
+  return kernel::find_netns(inode, job.cookie);
+}
+
+}  // namespace
 
 AdmissionControl::AdmissionControl(kernel::Interceptor* interceptor, upstream::LinkMonitor& link,
                                    const RecentPeers& peers, std::vector<Endpoint> listeners)
@@ -22,7 +38,9 @@ AdmissionControl::AdmissionControl(kernel::Interceptor* interceptor, upstream::L
       link_{link},
       peers_{peers},
       listeners_{std::move(listeners)},
-      thread_{[this] { work(); }} {}
+      namespaces_{is_alive} {
+  for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
+}
 
 AdmissionControl::~AdmissionControl() {
   {
@@ -30,29 +48,26 @@ AdmissionControl::~AdmissionControl() {
     stopping_ = true;
   }
   wake_.notify_all();
-  thread_.join();
+  for (auto& thread : threads_) thread.join();
 }
 
 Task<NetnsVerdict> AdmissionControl::verdict(kernel::ConnectionTag tag, Endpoint peer,
                                              std::chrono::milliseconds limit) {
   const auto executor = co_await boost::asio::this_coro::executor;
+  const auto event = std::make_shared<Event>(executor);
   const auto deadline = SteadyClock::now() + limit;
-  std::shared_ptr<Event> event;
+  const auto cookie = tag.netns_cookie;
   while (true) {
     {
       const std::scoped_lock lock{mutex_};
-      auto& entry = entries_[tag.netns_cookie];
-      entry.pid = tag.pid;
-      entry.original = tag.original;
-      if (entry.addresses.size() < kMaxAddresses) entry.addresses.insert(peer.address);
-      if (entry.verdict != NetnsVerdict::kUnknown) co_return entry.verdict;
-      const bool tried = entry.judged != SteadyClock::time_point{};
+      if (!note(cookie, tag.pid, tag.original)) co_return NetnsVerdict::kUnknown;
+      namespaces_.locate(cookie, peer);
+      const auto verdict = namespaces_.verdict(cookie);
+      if (verdict != NetnsVerdict::kUnknown) co_return verdict;
       const bool offline = link_.state() == upstream::Link::kOffline;
-      if (offline && tried && !entry.queued) co_return NetnsVerdict::kUnknown;
+      if (offline && namespaces_.settled(cookie)) co_return NetnsVerdict::kUnknown;
       if (SteadyClock::now() >= deadline) co_return NetnsVerdict::kUnknown;
-      enqueue(tag.netns_cookie, entry);
-      event = std::make_shared<Event>(executor);
-      entry.waiters.push_back({executor, event});
+      add(waiters_[cookie], {executor, event});
     }
     co_await event->wait_for(std::max<SteadyClock::duration>(deadline - SteadyClock::now(),
                                                              std::chrono::milliseconds{1}));
@@ -62,28 +77,30 @@ Task<NetnsVerdict> AdmissionControl::verdict(kernel::ConnectionTag tag, Endpoint
 Task<bool> AdmissionControl::admits(Endpoint peer, std::chrono::milliseconds limit) {
   const auto executor = co_await boost::asio::this_coro::executor;
   const auto event = std::make_shared<Event>(executor);
-  const auto began = SteadyClock::now();
+  const auto deadline = SteadyClock::now() + limit;
   while (true) {
     SteadyClock::duration left;
     {
       const std::scoped_lock lock{mutex_};
-      std::erase_if(strangers_, [&](const Waiter& waiter) {
-        const auto other = waiter.event.lock();
-        return !other || other == event;
-      });
-      if (knows(peer)) co_return true;
-      left = began + (judging() ? limit : kToBeSeen) - SteadyClock::now();
-      if (left <= SteadyClock::duration::zero()) co_return false;
-      strangers_.push_back({executor, event});
+      const auto standing = namespaces_.behind(peer);
+      if (standing == Namespaces::Standing::kAdmitted) co_return true;
+      left = deadline - SteadyClock::now();
+      const bool over = left <= SteadyClock::duration::zero();
+      if (over || standing == Namespaces::Standing::kRefused) co_return false;
+      add(strangers_, {executor, event});
     }
     co_await event->wait_for(left);
   }
 }
 
-bool AdmissionControl::judging() const {
-  return std::ranges::any_of(entries_, [](const auto& item) {
-    return item.second.queued && item.second.verdict == NetnsVerdict::kUnknown;
+// Those who gave up meanwhile are forgotten.
+void AdmissionControl::add(Waiters& waiters, Waiter waiter) {
+  const auto mine = waiter.event.lock();
+  std::erase_if(waiters, [&](const Waiter& known) {
+    const auto other = known.event.lock();
+    return !other || other == mine;
   });
+  waiters.push_back(std::move(waiter));
 }
 
 void AdmissionControl::wake(Waiters waiters) {
@@ -94,24 +111,23 @@ void AdmissionControl::wake(Waiters waiters) {
   }
 }
 
-bool AdmissionControl::knows(const Endpoint& peer) const {
-  return std::ranges::any_of(entries_, [&](const auto& item) {
-    const auto& entry = item.second;
-    // An address may go to another pod once this one is gone.
-    return entry.verdict == NetnsVerdict::kAdmitted && entry.addresses.contains(peer.address) &&
-           kill(entry.pid, 0) == 0;
-  });
+bool AdmissionControl::note(kernel::NetnsCookie cookie, pid_t pid, const Endpoint& original) {
+  // As long as one process is there to tell; later ones may be gone by now.
+  const auto inode = namespaces_.has_inode(cookie) ? 0 : kernel::netns_inode(pid);
+  const Namespaces::Place place{.pid = pid, .inode = inode, .original = original};
+  if (!namespaces_.saw(cookie, place, SteadyClock::now())) return false;
+  if (namespaces_.verdict(cookie) == NetnsVerdict::kUnknown) wake_.notify_one();
+  return true;
 }
 
 void AdmissionControl::saw(kernel::NetnsCookie cookie, pid_t pid, const Endpoint& original) {
   const std::scoped_lock lock{mutex_};
-  if (entries_.size() >= kMaxNamespaces && !entries_.contains(cookie)) return;
-  auto& entry = entries_[cookie];
-  entry.pid = pid;
-  entry.original = original;
-  if (entry.verdict == NetnsVerdict::kUnknown && entry.judged == SteadyClock::time_point{}) {
-    enqueue(cookie, entry);
-  }
+  note(cookie, pid, original);
+}
+
+void AdmissionControl::located(kernel::NetnsCookie cookie, const Endpoint& local) {
+  const std::scoped_lock lock{mutex_};
+  namespaces_.locate(cookie, local);
 }
 
 NetnsVerdict AdmissionControl::known(kernel::NetnsCookie cookie) const {
@@ -124,106 +140,87 @@ void AdmissionControl::tick(SteadyClock::time_point now) {
   const auto open =
       interceptor_ ? interceptor_->open_circuits() : std::vector<kernel::OpenCircuit>{};
   const std::scoped_lock lock{mutex_};
-  const auto due = circuits_.due(open, now);
-  for (const auto& key : due) {
-    const auto it = entries_.find(key.netns_cookie);
-    if (it == entries_.end()) continue;
-    it->second.circuits.push_back(key);
-    enqueue(key.netns_cookie, it->second);
-  }
-  forget_gone(now);
-  if (link_.state() == upstream::Link::kOffline) return;
-  for (auto& [cookie, entry] : entries_) {
-    // An isolated namespace may have been judged while the node was merely overloaded.
-    const auto repeat = entry.verdict == NetnsVerdict::kIsolated ? kRepeatIsolated : kRepeat;
-    if (now - entry.judged >= repeat) enqueue(cookie, entry);
-  }
-}
-
-// Pods come and go: a namespace whose last process ended a while ago is judged anew, should it
-// still be there.
-void AdmissionControl::forget_gone(SteadyClock::time_point now) {
-  std::erase_if(entries_, [&](const auto& item) {
-    const auto& [cookie, entry] = item;
-    const bool busy = entry.queued || !entry.waiters.empty() || !entry.circuits.empty();
-    if (busy || now - entry.judged < kForget) return false;
-    if (kill(entry.pid, 0) == 0 || errno != ESRCH) return false;
-    if (interceptor_) (void)interceptor_->set_admission(cookie, NetnsVerdict::kUnknown);
-    return true;
+  for (const auto& key : circuits_.due(open, now)) (void)namespaces_.probe(key, now);
+  namespaces_.tick(now, link_.state() != upstream::Link::kOffline);
+  std::erase_if(waiters_, [](const auto& item) {
+    return std::ranges::all_of(item.second, [](const auto& w) { return w.event.expired(); });
   });
-}
-
-void AdmissionControl::enqueue(kernel::NetnsCookie cookie, Entry& entry) {
-  if (entry.queued) return;
-  entry.queued = true;
-  queue_.push_back(cookie);
-  wake_.notify_one();
+  wake_.notify_all();
 }
 
 void AdmissionControl::work() {
   std::unique_lock lock{mutex_};
-  while (true) {
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (stopping_) return;
-    const auto cookie = queue_.front();
-    queue_.pop_front();
-    const auto& entry = entries_[cookie];
-    const auto pid = entry.pid;
-    const auto original = entry.original;
-    lock.unlock();
-    judge_one(cookie, pid, original);
-    lock.lock();
-  }
-}
-
-void AdmissionControl::judge_one(kernel::NetnsCookie cookie, pid_t pid, const Endpoint& original) {
-  kernel::Judgement judgement;
-  // The process may be gone: then the namespace is judged with the next one that is seen there.
-  if (const auto netns = kernel::open_netns(pid, cookie)) {
-    const auto same_family = [&](const Endpoint& listener) {
-      return listener.is_v4() == original.is_v4();
-    };
-    const auto listener = std::ranges::find_if(listeners_, same_family);
-    kernel::JudgeOptions options{
-        .listener = listener != listeners_.end() ? *listener : listeners_.front(),
-        .target =
-            link_.state() == upstream::Link::kOffline ? std::nullopt : std::optional{original},
-        .accepted = [this](const Endpoint& client) { return peers_.contains(client); }};
-    if (auto result = kernel::judge(*netns, options)) judgement = *result;
-  }
-  settle(cookie, judgement);
-}
-
-void AdmissionControl::settle(kernel::NetnsCookie cookie, const kernel::Judgement& judgement) {
-  const auto now = SteadyClock::now();
-  const std::scoped_lock lock{mutex_};
-  auto& entry = entries_[cookie];
-  entry.queued = false;
-  entry.judged = now;
-  // What could not be found out leaves the last verdict in force.
-  if (judgement.verdict != NetnsVerdict::kUnknown && judgement.verdict != entry.verdict) {
-    entry.verdict = judgement.verdict;
-    if (interceptor_) {
-      if (auto told = interceptor_->set_admission(cookie, entry.verdict); !told) {
-        telemetry::log(spdlog::level::err, "the kernel did not take a namespace's verdict",
-                       {{"error", told.error().to_string()}});
+  while (!stopping_) {
+    const auto job = namespaces_.next(SteadyClock::now());
+    if (!job) {
+      if (const auto due = namespaces_.next_due()) {
+        wake_.wait_until(lock, *due);
+      } else {
+        wake_.wait(lock);
       }
+      continue;
     }
-    telemetry::log(spdlog::level::info, "network namespace judged",
-                   {{"netns_cookie", static_cast<std::uint64_t>(cookie)},
-                    {"verdict", kernel::to_string(entry.verdict)},
-                    {"pid", entry.pid}});
+    lock.unlock();
+    const auto judgement = judge(*job);
+    lock.lock();
+    settle(job->cookie, judgement);
   }
-  for (const auto& key : std::exchange(entry.circuits, {})) {
-    if (judgement.listener == kernel::Reach::kConnected && interceptor_ &&
-        interceptor_->close_circuit(key)) {
+}
+
+// Nothing when the namespace can't be entered: then it is judged when the next process is seen
+// there.
+std::optional<kernel::Judgement> AdmissionControl::judge(const Namespaces::Job& job) const {
+  const auto netns = enter(job);
+  if (!netns) return std::nullopt;
+  const auto& original = job.place.original;
+  const auto same_family = [&](const Endpoint& listener) {
+    return listener.is_v4() == original.is_v4();
+  };
+  const auto listener = std::ranges::find_if(listeners_, same_family);
+  kernel::JudgeOptions options{
+      .listener = listener != listeners_.end() ? *listener : listeners_.front(),
+      .target = link_.state() == upstream::Link::kOffline ? std::nullopt : std::optional{original},
+      .accepted = [this](const Endpoint& client) { return peers_.contains(client); }};
+  if (job.isolated) options.accept_timeout = kIsolatedAccept;
+  auto result = kernel::judge(*netns, options);
+  return result ? std::optional{*result} : std::nullopt;
+}
+
+void AdmissionControl::settle(kernel::NetnsCookie cookie,
+                              const std::optional<kernel::Judgement>& judgement) {
+  const auto now = SteadyClock::now();
+  const auto outcome = namespaces_.settle(cookie, judgement, now);
+  if (outcome.changed || outcome.forgotten) tell(cookie, outcome);
+  for (const auto& key : outcome.circuits) {
+    if (!judgement) {
+      circuits_.postponed(key, now);
+    } else if (judgement->listener == kernel::Reach::kConnected && interceptor_ &&
+               interceptor_->close_circuit(key)) {
       circuits_.closed(key, now);
     } else {
       circuits_.failed(key, now);
     }
   }
-  wake(std::exchange(entry.waiters, {}));
+  if (const auto it = waiters_.find(cookie); it != waiters_.end()) {
+    wake(std::move(it->second));
+    waiters_.erase(it);
+  }
   wake(std::exchange(strangers_, {}));
+}
+
+void AdmissionControl::tell(kernel::NetnsCookie cookie, const Namespaces::Outcome& outcome) {
+  const auto verdict = outcome.forgotten ? NetnsVerdict::kUnknown : outcome.verdict;
+  if (interceptor_) {
+    if (auto told = interceptor_->set_admission(cookie, verdict); !told) {
+      telemetry::log(spdlog::level::err, "the kernel did not take a namespace's verdict",
+                     {{"error", told.error().to_string()}});
+    }
+  }
+  if (outcome.forgotten) return;
+  telemetry::log(spdlog::level::info, "network namespace judged",
+                 {{"netns_cookie", static_cast<std::uint64_t>(cookie)},
+                  {"verdict", kernel::to_string(verdict)},
+                  {"pid", outcome.pid}});
 }
 
 }  // namespace holdfast::agent

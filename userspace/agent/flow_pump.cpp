@@ -1,8 +1,10 @@
 #include "agent/flow_pump.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <cerrno>
 #include <chrono>
 
 #include "holdfast/telemetry/log.h"
@@ -64,13 +66,15 @@ FlowPump::FlowPump(kernel::Interceptor& interceptor, AdmissionControl& admission
       pods_{pods},
       metrics_{metrics},
       trace_{trace},
-      spliced_{spliced} {}
+      spliced_{spliced},
+      open_{[](pid_t pid) { return kill(pid, 0) == 0 || errno != ESRCH; }} {}
 
 Task<> FlowPump::run(Executor executor) {
   boost::asio::posix::basic_stream_descriptor<Executor> readable{executor,
                                                                  dup(interceptor_.flow_fd())};
   while (true) {
     interceptor_.poll_flows([this](const kernel::FlowEvent& event) { take(event); });
+    open_.tick(SteadyClock::now());
     co_await readable.async_wait(readable.wait_read, use_task);
   }
 }
@@ -81,19 +85,20 @@ void FlowPump::take(const kernel::FlowEvent& event) {
     case kernel::FlowKind::kConnect: {
       if (!own) admission_.saw(event.netns_cookie, event.pid, event.original);
       auto process = identity::read_process(static_cast<std::uint32_t>(event.pid));
-      if (process && open_.size() < kMaxOpen) open_[event.connection] = std::move(*process);
+      const bool direct = event.verdict == kernel::Verdict::kDirect && !own;
+      open_.connecting(event.connection, event.pid, direct,
+                       process ? std::optional{std::move(*process)} : std::nullopt,
+                       SteadyClock::now());
       break;
     }
     case kernel::FlowKind::kEstablished:
-      if (event.verdict == kernel::Verdict::kDirect && !own) {
-        metrics_.set_connections_open(telemetry::Verdict::kDirect, ++direct_open_);
+      if (event.verdict != kernel::Verdict::kDirect) {
+        admission_.located(event.netns_cookie, event.local);
       }
+      open_.established(event.connection);
       break;
     case kernel::FlowKind::kClosed:
-      if (event.verdict == kernel::Verdict::kDirect && event.established_at && !own) {
-        metrics_.set_connections_open(telemetry::Verdict::kDirect, --direct_open_);
-      }
-      break;
+      break;  // described below, then forgotten
     case kernel::FlowKind::kCircuitOpened:
       telemetry::log(spdlog::level::warn, "circuit opened: a workload can't use this agent",
                      {{"pid", event.pid},
@@ -105,11 +110,11 @@ void FlowPump::take(const kernel::FlowEvent& event) {
   // Our own connections to the API server are what the proxied ones are made of: not shown twice.
   if (trace_.wanted() && !own) {
     static const identity::Process kUnknown;
-    const auto known = open_.find(event.connection);
-    trace_.publish(describe(event, known == open_.end() ? kUnknown : known->second));
+    const auto* known = open_.find(event.connection);
+    trace_.publish(describe(event, known ? *known : kUnknown));
   }
   if (event.kind == kernel::FlowKind::kClosed) {
-    open_.erase(event.connection);
+    open_.closed(event.connection);
     spliced_.remove(event.connection);
   }
 }
@@ -153,6 +158,8 @@ telemetry::FlowEvent FlowPump::describe(const kernel::FlowEvent& event,
 }
 
 void FlowPump::mirror() {
+  open_.tick(SteadyClock::now());
+  metrics_.set_connections_open(telemetry::Verdict::kDirect, open_.direct());
   const auto counters = interceptor_.counters();
   metrics_.mirror_flow_events_lost(counters.events_lost);
   for (std::size_t i = 1; i < counters.reasons.size(); ++i) {

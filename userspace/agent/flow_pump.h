@@ -1,9 +1,7 @@
 #pragma once
 
-#include <list>
-#include <map>
-
 #include "agent/admission_control.h"
+#include "agent/open_flows.h"
 #include "agent/spliced_flows.h"
 #include "holdfast/identity/process.h"
 #include "holdfast/kernel/flow_event.h"
@@ -27,8 +25,6 @@ class FlowPump {
   void mirror();
 
  private:
-  static constexpr std::size_t kMaxOpen = 16384;
-
   void take(const kernel::FlowEvent& event);
   telemetry::FlowEvent describe(const kernel::FlowEvent& event,
                                 const identity::Process& process) const;
@@ -39,9 +35,7 @@ class FlowPump {
   telemetry::Metrics& metrics_;
   telemetry::Broadcast& trace_;
   SplicedFlows& spliced_;
-  std::map<kernel::ConnectionId, identity::Process>
-      open_;  ///< read at connect: it may be gone later
-  std::int64_t direct_open_ = 0;
+  OpenFlows open_;
 };
 
 }  // namespace holdfast::agent

@@ -3,11 +3,15 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
+#include <utility>
+
 namespace holdfast::agent {
 
 Health::Health(std::size_t threads) : ticks_(threads) {}
 
 void Health::ticked(std::size_t thread, Time now) {
+  const Time last{Time::duration{ticks_[thread].load(std::memory_order_relaxed)}};
+  if (now - last > kLate) recovered_ = now.time_since_epoch().count();
   ticks_[thread].store(now.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
@@ -37,6 +41,15 @@ bool Health::threads_alive(Time now) const {
   return true;
 }
 
+Health::Pace Health::pace(Time now) const {
+  for (const auto& tick : ticks_) {
+    const Time last{Time::duration{tick.load(std::memory_order_relaxed)}};
+    if (now - last > kLate) return Pace::kLate;
+  }
+  const Time recovered{Time::duration{recovered_.load()}};
+  return now - recovered < kRecovers ? Pace::kRecovering : Pace::kSteady;
+}
+
 std::vector<std::string> Health::problems(Time now) const {
   std::vector<std::string> out;
   if (!threads_alive(now)) out.emplace_back("an I/O thread is blocked");
@@ -51,6 +64,23 @@ std::vector<std::string> Health::problems(Time now) const {
   if (descriptors_ > kDescriptorLimit) out.emplace_back("file descriptors are running out");
   if (backlog_ > kBacklogLimit) out.emplace_back("the accept queue is nearly full");
   return out;
+}
+
+bool beat_if_well(const std::function<bool()>& well, const std::function<void()>& beat,
+                  const std::function<void()>& stop) {
+  if (!well()) return false;
+  beat();
+  if (well()) return true;
+  stop();
+  return false;
+}
+
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const auto before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  if (before != limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0) return before;
+  return limit.rlim_cur;
 }
 
 double descriptor_usage() {

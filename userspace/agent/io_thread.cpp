@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 100ms;
+constexpr std::chrono::milliseconds kLastAccepts{1000};
 
 }  // namespace
 
@@ -46,6 +47,7 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
                                         telemetry::ConnectionReason reason) {
         flows->add(client, reason);
       },
+      .draining = false,
       .on_serving =
           [raw = self.get()](std::shared_ptr<http::ServerConnection> connection) {
             raw->serving(std::move(connection));
@@ -124,14 +126,18 @@ void IoThread::drain(std::chrono::milliseconds grace) {
 }
 
 Task<> IoThread::stop(std::chrono::milliseconds grace) {
+  // The kernel redirects nothing any more, but handshakes may be under way, or done and waiting.
+  Timer timer{io_.get_executor()};
+  timer.expires_after(std::min(kLastAccepts, grace));
+  co_await timer.async_wait(use_task);
   draining_ = true;
+  services_->draining = true;
   listening_.cancel();
   co_await listening_.join();
   for (const auto& weak : serving_) {
     if (const auto connection = weak.lock()) connection->drain();
   }
   const auto deadline = SteadyClock::now() + grace;
-  Timer timer{io_.get_executor()};
   while (connections_.size() > 0 && SteadyClock::now() < deadline) {
     timer.expires_after(20ms);
     co_await timer.async_wait(use_task);

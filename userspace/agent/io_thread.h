@@ -46,7 +46,8 @@ class IoThread {
   IoThread& operator=(const IoThread&) = delete;
 
   void configure(std::shared_ptr<const config::Config> config);
-  /// No new connections and requests; those running may end within `grace`, then all are closed.
+  /// Once nothing is redirected here any more: accepts what is under way for a second more, then no
+  /// new connections and requests; those running may end within `grace`, then all are closed.
   void drain(std::chrono::milliseconds grace);
   /// After `drain`: waits for the thread to end.
   void join();

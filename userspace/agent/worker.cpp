@@ -20,6 +20,7 @@
 #include "agent/discovery.h"
 #include "agent/flow_pump.h"
 #include "agent/io_thread.h"
+#include "agent/notes.h"
 #include "agent/self_test.h"
 #include "agent/service_discovery.h"
 #include "agent/serving_state.h"
@@ -118,6 +119,7 @@ class WorkerImpl final : public Worker {
   void use_targets(std::vector<Endpoint> discovered);
   Task<> wait_for_signal();
   void beat_or_not(SteadyClock::time_point now);
+  void sweep_unclaimed(SteadyClock::time_point now);
   void reload(Result<config::Config> changed);
   void on_link(upstream::LinkTransition transition);
   void keep_last_online();
@@ -140,6 +142,7 @@ class WorkerImpl final : public Worker {
   RecentPeers peers_;
   Discovery found_;
   std::unique_ptr<cache::Store> store_;
+  std::unique_ptr<Notes> notes_;
   std::unique_ptr<identity::Registry> identities_;
   std::unique_ptr<identity::PodDirectory> pods_ = identity::PodDirectory::create();
   std::shared_ptr<upstream::LinkMonitor> link_;
@@ -156,6 +159,7 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<TargetKeeper> targets_;
   std::unique_ptr<CertificateRequester> requester_;  ///< null as requested_
   std::unique_ptr<ServiceDiscovery> discovery_;
+  upstream::Identity own_identity_;        ///< null: none
   std::vector<Endpoint> service_targets_;  ///< what the API server last said
   bool discover_now_ = true;
   lease::Book leases_{clock_};
@@ -172,6 +176,7 @@ class WorkerImpl final : public Worker {
 };
 
 Result<void> WorkerImpl::build() {
+  raise_descriptor_limit();
   using Step = Result<void> (WorkerImpl::*)();
   for (const Step step :
        {&WorkerImpl::build_store, &WorkerImpl::build_upstream, &WorkerImpl::build_interception,
@@ -188,6 +193,7 @@ Result<void> WorkerImpl::build_store() {
                                   clock_);
   if (!store) return store.error();
   store_ = std::move(*store);
+  notes_ = std::make_unique<Notes>(store_->credentials());
   identities_ = identity::Registry::create(identity_options(*config_), store_->hmac_key(),
                                            store_->credentials(), clock_);
   return {};
@@ -301,6 +307,7 @@ Result<void> WorkerImpl::build_discovery() {
     access.key_file = found_.own_key_file;
     if (identity) {
       access.identity = std::move(*identity);
+      own_identity_ = access.identity;
     } else {
       spdlog::warn("the agent's own access: {}", identity.error().to_string());
     }
@@ -368,7 +375,8 @@ Result<void> WorkerImpl::build_threads() {
                   .ping_timeout = probe.timeout,
                   .probe_max = 3s,
                   .prober = i == 0,
-                  .on_request = [this] { metrics_.upstream_request(); }},
+                  .on_request = [this] { metrics_.upstream_request(); },
+                  .probe_identity = own_identity_},
          .dial = {.ca_pem = found_.ca_pem,
                   .mark = kernel::kOwnMark,
                   .on_bytes = [this](std::size_t sent,
@@ -421,13 +429,14 @@ void WorkerImpl::keep_last_online() {
   const auto when = link_->snapshot().last_online;
   if (!when || when == kept_online_) return;
   const auto seconds = std::chrono::system_clock::to_time_t(*when);
-  if (store_->credentials().put_named(kLastOnline, std::to_string(seconds))) kept_online_ = when;
+  notes_->keep(std::string{kLastOnline}, std::to_string(seconds));
+  kept_online_ = when;
 }
 
 // So that a client which can't be terminated pays for it once, and not after each restart.
 void WorkerImpl::keep_splices() {
   if (const auto kept = terminator_->splices_to_keep()) {
-    (void)store_->credentials().put_named(kSplices, *kept);
+    notes_->keep(std::string{kSplices}, *kept);
   }
 }
 
@@ -459,8 +468,18 @@ void WorkerImpl::beat_or_not(SteadyClock::time_point now) {
   }
   // Where nothing is intercepted nothing has to be served: leaving the node alone is the job.
   if (!found_.stay_out.empty()) problems.clear();
-  const bool serves = problems.empty();
-  if (serves && interceptor_) interceptor_->beat(now);
+  const auto well = [&] {
+    if (problems.empty() && found_.stay_out.empty()) problems = health_.problems(now);
+    return problems.empty();
+  };
+  const bool serves = beat_if_well(
+      well,
+      [&] {
+        if (interceptor_) interceptor_->beat(now);
+      },
+      [&] {
+        if (interceptor_) interceptor_->stop_beating();
+      });
   if (serves != beating_) {
     beating_ = serves;
     std::string why;
@@ -479,12 +498,20 @@ void WorkerImpl::beat_or_not(SteadyClock::time_point now) {
   });
 }
 
+// While a thread of ours is late, its connections' tags wait to be claimed; those that nobody
+// claims afterwards were given up by clients that we kept waiting.
+void WorkerImpl::sweep_unclaimed(SteadyClock::time_point now) {
+  const auto pace = health_.pace(now);
+  if (!interceptor_ || pace == Health::Pace::kLate) return;
+  interceptor_->sweep_unclaimed(now, pace == Health::Pace::kSteady);
+}
+
 Task<> WorkerImpl::heartbeat(watchdog::Pulse* pulse) {
   Timer timer{control_.get_executor()};
   while (true) {
     const auto now = SteadyClock::now();
     beat_or_not(now);
-    if (interceptor_) interceptor_->sweep_unclaimed(now);
+    sweep_unclaimed(now);
     // The parent watches the process, not the service: a missing certificate is no reason to die.
     if (health_.threads_alive(now)) pulse->beat();
     timer.expires_after(kBeat);
@@ -546,7 +573,7 @@ Task<> WorkerImpl::discover_targets() {
         service_targets_ = std::move(*found);
         std::string lines;
         for (const auto& endpoint : service_targets_) lines += endpoint.to_string() + "\n";
-        (void)store_->credentials().put_named(kServiceTargets, lines);
+        notes_->keep(std::string{kServiceTargets}, std::move(lines));
         use_targets(service_targets_);
       }
     }
@@ -619,6 +646,7 @@ int WorkerImpl::run(watchdog::Pulse& pulse) {
                   {"admin", admin_->listening().to_string()}});
   control_.run();
   keep_splices();
+  notes_.reset();
   store_->drain();
   return 0;
 }

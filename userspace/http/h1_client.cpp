@@ -133,11 +133,13 @@ Task<Result<std::unique_ptr<ClientStream>>> H1Client::open(RequestHead head, boo
   if (!usable()) co_return make_error(Errc::kUnavailable, "the connection is in use or closed");
   const auto self = shared_from_this();
   std::string_view lines;
+  // A length with no body behind it: the server would take the next request for one.
+  if (end) head.headers.remove("content-length");
   const bool has_length = head.headers.has("content-length");
   const bool chunked = !end && !has_length;
   if (chunked) lines = "transfer-encoding: chunked\r\n";
-  if (end && !has_length && head.method != "GET" && head.method != "HEAD" &&
-      head.method != "DELETE" && head.method != "OPTIONS") {
+  if (end && head.method != "GET" && head.method != "HEAD" && head.method != "DELETE" &&
+      head.method != "OPTIONS") {
     lines = "content-length: 0\r\n";
   }
   const auto text = write_request_head(head, lines);

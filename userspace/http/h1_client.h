@@ -22,6 +22,7 @@ class H1Client final : public ClientConnection, public std::enable_shared_from_t
   bool usable() const override { return !busy_ && !wire_.ended() && wire_.empty(); }
   std::size_t active() const override { return busy_ ? 1 : 0; }
   SteadyClock::time_point last_received() const override { return wire_.last_received(); }
+  Upload upload() const override { return transport_->upload(); }
   void close() override { wire_.close(); }
 
  private:

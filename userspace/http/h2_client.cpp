@@ -95,6 +95,8 @@ Task<Result<std::unique_ptr<ClientStream>>> H2Client::open(RequestHead head, boo
   fields.push_back(nv(":scheme", "https"));
   fields.push_back(nv(":authority", request.authority));
   fields.push_back(nv(":path", request.target));
+  // RFC 9113 §8.1.1: a length that differs from the body's makes the request malformed.
+  if (end) call->request.headers.remove("content-length");
   for (const auto& field : request.headers) {
     if (!is_hop_by_hop(field.name)) fields.push_back(nv(field.name, field.value));
   }

@@ -31,6 +31,7 @@ class H2Client final : public ClientConnection,
   bool going_away() const override;
   std::size_t active() const override { return streams_.size(); }
   SteadyClock::time_point last_received() const override { return last_received_; }
+  Upload upload() const override { return transport_->upload(); }
   void close() override;
   /// A PING for the sake of `last_received`.
   void nudge();

@@ -52,6 +52,12 @@ void H2Exchange::abort() {
   server_->reset(*this, NGHTTP2_INTERNAL_ERROR);
 }
 
+void H2Exchange::refuse() {
+  if (responded_) return abort();
+  aborted_ = true;
+  server_->reset(*this, NGHTTP2_REFUSED_STREAM);
+}
+
 Task<Result<std::unique_ptr<Transport>>> H2Exchange::upgrade(ResponseHead) {
   co_return make_error(Errc::kUnsupported, "HTTP/2 has no Upgrade");
 }

@@ -26,6 +26,7 @@ class H2Exchange final : public Exchange,
   Task<Result<void>> respond(ResponseHead head, bool end) override;
   Task<Result<void>> write(Slice bytes, bool end) override;
   void abort() override;
+  void refuse() override;
   bool responded() const override { return responded_; }
   Task<Result<std::unique_ptr<Transport>>> upgrade(ResponseHead head) override;
 

@@ -1,9 +1,12 @@
 #include "holdfast/http/tcp.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <cstring>
@@ -88,6 +91,7 @@ class TcpSocket final : public TcpTransport, public std::enable_shared_from_this
       if (fd_ < 0) co_return make_error(Errc::kCancelled, "write");
       const ssize_t sent = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent >= 0) {
+        sent_ += static_cast<std::uint64_t>(sent);
         rest.remove_prefix(static_cast<std::size_t>(sent));
         continue;
       }
@@ -116,6 +120,13 @@ class TcpSocket final : public TcpTransport, public std::enable_shared_from_this
   }
 
   Executor executor() override { return socket_.get_executor(); }
+
+  Upload upload() const override {
+    int waiting = 0;
+    if (fd_ < 0 || ::ioctl(fd_, SIOCOUTQ, &waiting) != 0 || waiting < 0) return {};
+    const auto size = std::min(sent_, static_cast<std::uint64_t>(waiting));
+    return {.acknowledged = sent_ - size, .waiting = size};
+  }
 
   Task<Result<Slice>> peek(std::size_t minimum, std::chrono::milliseconds timeout) override {
     const auto self = shared_from_this();
@@ -176,6 +187,7 @@ class TcpSocket final : public TcpTransport, public std::enable_shared_from_this
   int fd_;
   Endpoint local_;
   Endpoint peer_;
+  std::uint64_t sent_ = 0;
   Slice ahead_;  // peeked at
   bool maybe_readable_ = true;
   bool ended_ = false;

@@ -104,6 +104,8 @@ class StreamImpl final : public Stream, public std::enable_shared_from_this<Stre
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl_, bio, bio);
     SSL_set_mode(ssl_, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    // Our BIO takes everything: all records of a write at once, and one system call for them.
+    SSL_clear_mode(ssl_, SSL_MODE_ENABLE_PARTIAL_WRITE);
   }
   ~StreamImpl() override { SSL_free(ssl_); }
 
@@ -169,6 +171,7 @@ class StreamImpl final : public Stream, public std::enable_shared_from_this<Stre
   }
 
   void close() override { next_->close(); }
+  http::Upload upload() const override { return next_->upload(); }
   Executor executor() override { return next_->executor(); }
   SSL* native() override { return ssl_; }
 

@@ -1,6 +1,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "holdfast/base/deadline.h"
 #include "holdfast/base/nursery.h"
 #include "holdfast/http/transport.h"
 #include "http/children.h"
@@ -28,7 +29,19 @@ Task<> copy(std::shared_ptr<Transport> from, std::shared_ptr<Transport> to, std:
   to->close();
 }
 
+constexpr std::chrono::seconds kHangUp{1};
+
 }  // namespace
+
+Task<> hang_up(std::shared_ptr<Transport> transport) {
+  const Deadline deadline{transport->executor(), kHangUp, [transport] { transport->close(); }};
+  (void)co_await transport->shutdown();
+  while (true) {
+    const auto bytes = co_await transport->read();
+    if (!bytes || bytes->empty()) break;
+  }
+  transport->close();
+}
 
 Task<TunnelTotals> tunnel(std::shared_ptr<Transport> client, std::shared_ptr<Transport> server) {
   TunnelTotals totals;

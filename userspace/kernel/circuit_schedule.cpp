@@ -38,6 +38,11 @@ void CircuitSchedule::failed(const CircuitKey& key, Time now) {
   entry.next_probe = now + entry.pause;
 }
 
+void CircuitSchedule::postponed(const CircuitKey& key, Time now) {
+  const auto it = entries_.find(key);
+  if (it != entries_.end()) it->second.next_probe = now + kRetryPause;
+}
+
 void CircuitSchedule::closed(const CircuitKey& key, Time now) {
   const auto it = entries_.find(key);
   if (it != entries_.end()) it->second.forget_at = now + it->second.pause;

@@ -78,7 +78,9 @@ class Interceptor::Impl {
   [[nodiscard]] holdfast_bpf& skeleton() const { return *skeleton_; }
 
   void beat(__u64 nanoseconds) {
-    __atomic_store_n(&skeleton_->bss->control.heartbeat_ns, nanoseconds, __ATOMIC_RELAXED);
+    // In one order with what else the threads tell each other: a beat that was decided on before
+    // somebody stopped the heart must be seen by him who decided, and taken back.
+    __atomic_store_n(&skeleton_->bss->control.heartbeat_ns, nanoseconds, __ATOMIC_SEQ_CST);
   }
   void set_default_action(Action action) {
     __atomic_store_n(&skeleton_->bss->control.default_action, static_cast<__u32>(action),
@@ -218,13 +220,14 @@ std::optional<ConnectionTag> Interceptor::take_tag(const Endpoint& peer, const E
   return std::nullopt;
 }
 
-std::size_t Interceptor::sweep_unclaimed(std::chrono::steady_clock::time_point now) {
+std::size_t Interceptor::sweep_unclaimed(std::chrono::steady_clock::time_point now, bool count) {
   std::size_t swept = 0;
   for (const hf_tuple& tuple : impl_->tags.keys(kAllKeys)) {
     const auto tag = impl_->tags.find(tuple);
     if (!tag || from_abi_time(tag->published_ns) + kClaimLimit >= now) continue;
     if (!impl_->tags.take(tuple)) continue;
     ++swept;
+    if (!count) continue;
     report_failure(CircuitKey{.netns_cookie = NetnsCookie{tag->origin.netns_cookie},
                               .cgroup_id = CgroupId{tag->origin.cgroup_id}},
                    Failure::kUnclaimed, now);

@@ -74,7 +74,7 @@ Attempt connect_to(const Endpoint& endpoint, std::chrono::milliseconds timeout,
 Reach reach_listener(const JudgeOptions& options) {
   const Attempt attempt = connect_to(options.listener, options.listener_timeout, options.own_mark);
   if (attempt.reach != Reach::kConnected || !options.accepted) return attempt.reach;
-  const auto deadline = std::chrono::steady_clock::now() + options.timeout;
+  const auto deadline = std::chrono::steady_clock::now() + options.accept_timeout;
   const Endpoint client = local_endpoint(attempt.socket.get());
   while (!options.accepted(client)) {
     if (std::chrono::steady_clock::now() >= deadline) return Reach::kUnreachable;
@@ -96,15 +96,22 @@ NetnsVerdict verdict_of(Reach listener, Reach target, Reach target_from_host) {
 
 Result<Judgement> judge(const Netns& netns, const JudgeOptions& options) {
   Judgement judgement;
+  const auto reach_target = [&options] {
+    return connect_to(*options.target, options.timeout, options.own_mark).reach;
+  };
   auto entered = in_netns(netns.fd.get(), [&] {
     judgement.listener = reach_listener(options);
     if (judgement.listener == Reach::kConnected && options.target)
-      judgement.target = connect_to(*options.target, options.timeout, options.own_mark).reach;
+      judgement.target = reach_target();
   });
   if (!entered) return entered.error();
-  if (judgement.target != Reach::kNotTried && judgement.target != Reach::kConnected)
-    judgement.target_from_host =
-        connect_to(*options.target, options.timeout, options.own_mark).reach;
+  if (judgement.target != Reach::kNotTried && judgement.target != Reach::kConnected) {
+    judgement.target_from_host = reach_target();
+    if (judgement.target_from_host == Reach::kConnected) {
+      entered = in_netns(netns.fd.get(), [&] { judgement.target = reach_target(); });
+      if (!entered) return entered.error();
+    }
+  }
   judgement.verdict = verdict_of(judgement.listener, judgement.target, judgement.target_from_host);
   return judgement;
 }

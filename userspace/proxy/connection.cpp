@@ -95,7 +95,9 @@ Task<> splice(ConnectionServices& services, std::shared_ptr<http::TcpTransport> 
   auto server =
       co_await http::connect_tcp(services.thread.executor, to, services.own_mark, kConnectTimeout);
   if (!server) {
-    reset(*transport);
+    // In order: a reset would look as if this node's proxy were broken, and open the workload's
+    // circuit. That nobody can be reached is not its doing.
+    co_await http::hang_up(transport);
     co_return;
   }
   co_await http::tunnel(transport, *server);
@@ -194,8 +196,19 @@ Task<> terminate(ConnectionServices& services, std::shared_ptr<http::TcpTranspor
     reset(*transport);
     co_return;
   }
+  std::optional<tls::Visits::Visit> visit;
+  if (client->tag) {
+    visit.emplace(terminator.visits(), tls::Visits::Visitor{client->tag->pid, key.target},
+                  SteadyClock::now());
+  }
   auto stream = tls::Stream::create(transport, ssl);
   if (auto done = co_await handshake(services, stream); !done) {
+    // Gone in the middle, but not alone: it may have no use for this connection any more.
+    const bool hung_up = done.error().code != make_error_code(Errc::kProtocol);
+    if (hung_up && visit && !visit->is_refusal()) {
+      reset(*transport);
+      co_return;
+    }
     // Fatal alert, or gone in the middle: this workload gets the real server from now on.
     telemetry::log(spdlog::level::info,
                    "a client refused this node's certificate: spliced from now on",
@@ -228,8 +241,9 @@ Task<> terminate(ConnectionServices& services, std::shared_ptr<http::TcpTranspor
                           ConnectionReason::kNone};
   if (client->tag) counted.count();
   const auto began = SteadyClock::now();
-  http::Handler handler = [&services, &counted](std::shared_ptr<http::Exchange> exchange) {
+  http::Handler handler = [&](std::shared_ptr<http::Exchange> exchange) {
     if (exchange->request().target != services.self_test_path) counted.count();
+    if (visit && visit->served(SteadyClock::now())) terminator.handshake_succeeded(key);
     return handle(services, std::move(exchange));
   };
   auto connection = http::ServerConnection::create(
@@ -239,9 +253,8 @@ Task<> terminate(ConnectionServices& services, std::shared_ptr<http::TcpTranspor
   };
   if (services.on_serving) services.on_serving(connection);
   co_await connection->run();
-  if (connection->served() > 0) {
-    terminator.handshake_succeeded(key);
-  } else if (client->tag && SteadyClock::now() - began < kTastedFor) {
+  const bool at_once = SteadyClock::now() - began < kTastedFor;
+  if (visit && at_once && !services.draining && visit->is_refusal()) {
     // Closed before the first request: a pinned key that is checked after the handshake.
     terminator.handshake_failed(key, tls::Reason::kHandshakeFailed);
   }

@@ -34,6 +34,8 @@ struct ConnectionServices {
   std::function<void(pid_t pid)> on_bypass;
   /// Told of each connection that is passed on untouched; may be empty.
   std::function<void(const request::Client& client, telemetry::ConnectionReason reason)> on_splice;
+  /// Connections are being ended by us, whatever their clients think.
+  bool draining = false;
   /// Tells the owner of a connection that is being served, for drains.
   std::function<void(std::shared_ptr<http::ServerConnection>)> on_serving;
 };

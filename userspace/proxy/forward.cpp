@@ -206,6 +206,9 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
     if (thread.services.link.state() == upstream::Link::kOffline) {
       co_await answer_offline(thread, request,
                               offline && offline->repeatable() ? offline : nullptr);
+    } else if (head.error().code == make_error_code(Errc::kUnavailable)) {
+      // It was not: the server's GOAWAY crossed it. Its client knows how to send it again.
+      request->reply.refuse();
     } else {
       request->reply.abort();
     }

@@ -31,6 +31,7 @@ class Reply {
   /// What a tunnel carried to the client.
   void add_bytes(std::uint64_t count) { bytes_ += count; }
   void abort() { exchange_->abort(); }
+  void refuse() { exchange_->refuse(); }
 
   [[nodiscard]] unsigned code() const { return code_; }         ///< 0: nothing sent yet
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }  ///< of the body

@@ -59,6 +59,7 @@ class TerminatorImpl final : public Terminator {
   }
   [[nodiscard]] std::vector<SplicedClient> spliced() const override { return splices_.spliced(); }
   std::optional<std::string> splices_to_keep() override { return splices_.changes(); }
+  [[nodiscard]] Visits& visits() override { return visits_; }
   std::optional<PeerCertificate> peer_certificate(SSL* ssl) override;
   void refresh() override;
   [[nodiscard]] std::vector<std::shared_ptr<const ClientIdentity>> identities() const override {
@@ -90,6 +91,7 @@ class TerminatorImpl final : public Terminator {
 
   Identities identities_;
   SpliceMemory splices_;
+  Visits visits_;
 
   mutable std::mutex snapshot_mutex_;  ///< held to copy the pointer only
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();

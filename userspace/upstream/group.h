@@ -20,6 +20,7 @@ struct PooledConnection {
   /// A PING waits too long: no new streams until a byte comes.
   bool doubtful = false;
   SteadyClock::time_point reported{};  ///< the last byte that the monitor knows of
+  http::Upload upload;                 ///< as last looked at
   SteadyClock::time_point idle_since{};
   SteadyClock::time_point next_ping{};
   SteadyClock::time_point last_ping{};

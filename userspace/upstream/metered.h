@@ -28,6 +28,7 @@ class MeteredTransport final : public http::Transport {
   Task<Result<void>> shutdown() override { return next_->shutdown(); }
   void close() override { next_->close(); }
   Executor executor() override { return next_->executor(); }
+  http::Upload upload() const override { return next_->upload(); }
 
  private:
   std::shared_ptr<http::Transport> next_;

@@ -4,12 +4,14 @@
 #include <list>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "holdfast/base/deadline.h"
 #include "holdfast/base/nursery.h"
 #include "upstream/group.h"
 #include "upstream/probe.h"
+#include "upstream/proven.h"
 #include "upstream/servers.h"
 
 namespace holdfast::upstream {
@@ -21,7 +23,8 @@ using Time = SteadyClock::time_point;
 constexpr auto kTick = 250ms;
 /// As long as client-go waits for its own PINGs before it drops a connection.
 constexpr auto kDeadPing = 15s;
-constexpr auto kProbeAnswer = 5s;
+/// Bytes that wait for their acknowledgement.
+constexpr std::size_t kLargeUpload = 16 * 1024;
 constexpr std::size_t kMaxProbeBody = 64 * 1024;
 /// The same while another server could take over: reads are asked there again.
 constexpr auto kDeadPingElsewhere = 4s;
@@ -66,17 +69,21 @@ class PoolImpl final : public Pool {
 
  private:
   using StreamResult = Result<std::unique_ptr<http::ClientStream>>;
-  /// The fingerprint is empty without a client certificate.
-  using Key = std::pair<const ServerState*, std::string>;
-  using KeyView = std::pair<const ServerState*, std::string_view>;
+  /// The fingerprint is empty without a client certificate. Proven: see Proven; with a certificate
+  /// always.
+  using Key = std::tuple<const ServerState*, std::string, bool>;
+  using KeyView = std::tuple<const ServerState*, std::string_view, bool>;
   struct KeyLess {
     using is_transparent = void;
-    bool operator()(const auto& a, const auto& b) const {
-      return KeyView{a.first, a.second} < KeyView{b.first, b.second};
+    static const KeyView& view(const KeyView& key) { return key; }
+    static KeyView view(const Key& key) {
+      return {std::get<0>(key), std::get<1>(key), std::get<2>(key)};
     }
+    bool operator()(const auto& a, const auto& b) const { return view(a) < view(b); }
   };
 
-  GroupPtr group_of(const ServerPtr& server, const Identity& identity);
+  GroupPtr group_of(const ServerPtr& server, const Identity& identity,
+                    const http::RequestHead& head);
   /// `head` is the caller's, who waits.
   Task<StreamResult> open_at(ServerPtr server, Identity identity, const http::RequestHead* head,
                              bool end);
@@ -85,8 +92,10 @@ class PoolImpl final : public Pool {
   Task<> serve(GroupPtr group, ConnectionPtr connection);
   Task<> ping(GroupPtr group, ConnectionPtr connection);
   Task<> probe(ServerPtr server);
+  [[nodiscard]] http::RequestHead probe_head(const ServerState& server) const;
   /// True when the connection that it used broke: an idle one may have been dead for long.
   Task<bool> ask_readyz(ServerPtr server);
+  void unanswered(const ServerState& server, Time since);
   void dial_failed(ServerState& server, const Error& error);
   void check(const GroupPtr& group, const ConnectionPtr& connection, Time now);
   void check_ping(const GroupPtr& group, const ConnectionPtr& connection, Time now);
@@ -103,19 +112,22 @@ class PoolImpl final : public Pool {
   Link last_state_ = Link::kSuspect;
   std::map<Key, GroupPtr, KeyLess> groups_;
   std::list<GroupPtr> retired_;  ///< finish their streams
+  const std::shared_ptr<Proven> proven_ = std::make_shared<Proven>();
   std::set<const ServerState*> probing_;
   PoolStats stats_;
   bool closing_ = false;
   Nursery nursery_;
 };
 
-GroupPtr PoolImpl::group_of(const ServerPtr& server, const Identity& identity) {
+GroupPtr PoolImpl::group_of(const ServerPtr& server, const Identity& identity,
+                            const http::RequestHead& head) {
   const KeyView view{server.get(),
-                     identity ? std::string_view{identity->fingerprint()} : std::string_view{}};
+                     identity ? std::string_view{identity->fingerprint()} : std::string_view{},
+                     identity || proven_->knows(Proven::credential_of(head))};
   auto it = groups_.find(view);
   if (it == groups_.end()) {
     it = groups_
-             .emplace(Key{server.get(), std::string{view.second}},
+             .emplace(Key{server.get(), std::string{std::get<1>(view)}, std::get<2>(view)},
                       std::make_shared<Group>(executor_, server, identity))
              .first;
   }
@@ -146,12 +158,14 @@ Task<PoolImpl::StreamResult> PoolImpl::open_at(ServerPtr server, Identity identi
                                                const http::RequestHead* head, bool end) {
   Error last = make_error(Errc::kUnavailable, server->server.authority());
   for (int attempt = 0; attempt < kOpenAttempts; ++attempt) {
-    auto connection = co_await acquire(group_of(server, identity));
+    auto connection = co_await acquire(group_of(server, identity, *head));
     if (!connection) co_return make_error(Errc::kUnavailable, connection.error().to_string());
     auto stream = co_await (*connection)->http->open(*head, end);
     if (stream) {
       (*connection)->idle_since = clock_.now();
-      co_return stream;
+      const auto credential = identity ? 0 : Proven::credential_of(*head);
+      if (credential == 0) co_return stream;
+      co_return noting(std::move(*stream), proven_, credential);
     }
     last = stream.error();
     if (last.code != make_error_code(Errc::kUnavailable)) break;
@@ -293,7 +307,14 @@ void PoolImpl::tick() {
 void PoolImpl::check(const GroupPtr& group, const ConnectionPtr& connection, Time now) {
   auto& http = *connection->http;
   if (connection->closed_by_us) return;
-  if (const auto heard = http.last_received(); heard > connection->reported) {
+  auto heard = http.last_received();
+  // What is acknowledged of a large upload is the line's progress too. Of little it is none:
+  // kernels acknowledge a PING also for a server that hangs.
+  const auto upload = http.upload();
+  const bool moves = upload.acknowledged > connection->upload.acknowledged;
+  if (moves && connection->upload.waiting >= kLargeUpload) heard = now;
+  connection->upload = upload;
+  if (heard > connection->reported) {
     connection->reported = heard;
     group->server->doubted.reset();
     monitor_->progress(group->server->index, heard);
@@ -354,7 +375,9 @@ Task<> PoolImpl::ping(GroupPtr group, ConnectionPtr connection) {
     monitor_->ping_ok(group->server->index, *answer);
     group->changed.notify_all();
   } else if (answer.error().code == make_error_code(Errc::kTimeout)) {
-    connection->close();
+    // Behind bulk data on a slow line it may take its time: what still speaks is asked again.
+    const auto heard = std::max(connection->reported, connection->http->last_received());
+    if (heard <= connection->last_ping) connection->close();
   }
 }
 
@@ -394,25 +417,36 @@ Task<> PoolImpl::probe(ServerPtr server) {
   };
   const Done done{probing_, server.get()};
   // HTTP/1.1 has no PING that would find out which connections died: the last try is a fresh one.
-  const auto group = group_of(server, options_.probe_identity);
+  const auto group = group_of(server, options_.probe_identity, probe_head(*server));
   auto idle = group->http1 ? group->connections.size() : 0;
   while (co_await ask_readyz(server) && !closing_ && idle > 0) --idle;
 }
 
-// A probe pays no regard to the server's backoff: it has a pace of its own.
-Task<bool> PoolImpl::ask_readyz(ServerPtr server) {
+http::RequestHead PoolImpl::probe_head(const ServerState& server) const {
   http::RequestHead head{
-      .method = "GET", .target = "/readyz", .authority = server->server.authority()};
+      .method = "GET", .target = "/readyz", .authority = server.server.authority()};
   if (!options_.probe_token.empty()) {
     head.headers = http::Headers{{"authorization", "Bearer " + options_.probe_token}};
   }
+  return head;
+}
+
+// A probe pays no regard to the server's backoff: it has a pace of its own.
+Task<bool> PoolImpl::ask_readyz(ServerPtr server) {
+  const auto head = probe_head(*server);
+  const auto began = clock_.now();
   const auto broke = [](const Error& error) { return error.code == make_error_code(Errc::kReset); };
   auto opened = co_await open_at(server, options_.probe_identity, &head, true);
   if (!opened) co_return broke(opened.error());
   const auto stream = std::move(*opened);
-  const Deadline deadline{executor_, kProbeAnswer, [&stream] { stream->cancel(); }};
+  bool late = false;
+  const Deadline deadline{executor_, options_.probe_answer, [&stream, &late] {
+                            late = true;
+                            stream->cancel();
+                          }};
   const auto response = co_await stream->response();
-  if (!response) co_return broke(response.error());
+  if (late) unanswered(*server, began);
+  if (!response) co_return late || broke(response.error());
   servers_.succeeded(*server);
   monitor_->probe_ok(server->index);
   // Not ready means shutting down, starting, or cut off from etcd; 401 and 403 say nothing.
@@ -425,6 +459,21 @@ Task<bool> PoolImpl::ask_readyz(ServerPtr server) {
     size += piece->size();
   }
   co_return false;
+}
+
+// Without a PING (HTTP/1.1) nothing else tells that the line swallows everything.
+void PoolImpl::unanswered(const ServerState& server, Time since) {
+  std::vector<ConnectionPtr> idle;
+  for (const auto& [key, group] : groups_) {
+    if (group->server.get() != &server) continue;
+    for (const auto& connection : group->connections) {
+      if (connection->http->last_received() > since) return;  // it is /readyz that is slow
+      if (!connection->http2 && connection->http->active() == 0) idle.push_back(connection);
+    }
+  }
+  monitor_->ping_failed(server.index);
+  // As dead as the one that was tried: not to be found out one by one.
+  for (const auto& connection : idle) connection->close();
 }
 
 Task<> PoolImpl::shutdown() {

@@ -1,8 +1,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <boost/asio/ip/tcp.hpp>
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -10,6 +8,7 @@
 #include "holdfast/http/tcp.h"
 #include "holdfast/tls/stream.h"
 #include "holdfast/upstream/dialer.h"
+#include "upstream/address_book.h"
 #include "upstream/metered.h"
 #include "upstream/openssl.h"
 #include "upstream/servers.h"
@@ -17,13 +16,11 @@
 namespace holdfast::upstream {
 namespace {
 
-namespace asio = boost::asio;
-using Resolver = asio::ip::basic_resolver<asio::ip::tcp, Executor>;
 using Milliseconds = std::chrono::milliseconds;
 
 constexpr std::string_view kHttp1 = "\x08http/1.1";
 constexpr std::string_view kBoth = "\x02h2\x08http/1.1";
-/// A resolver that is cut off as well must not use up the time for a connect to the last known
+/// A resolver that is cut off as well does not use up the time for a connect to the last known
 /// address.
 constexpr Milliseconds kResolveTimeout{2000};
 
@@ -34,8 +31,7 @@ Result<ContextPtr> make_context(const std::string& ca_pem) {
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   // A session carries the identity it was made under: none is ever resumed.
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
 
   X509_STORE* store = SSL_CTX_get_cert_store(context.get());
@@ -91,12 +87,15 @@ Error describe(const Error& error, const Server& server) {
 class TlsDialer final : public Dialer {
  public:
   TlsDialer(Executor executor, DialOptions options, ContextPtr context)
-      : executor_{executor}, options_{std::move(options)}, context_{std::move(context)} {}
+      : executor_{executor},
+        options_{std::move(options)},
+        context_{std::move(context)},
+        names_{AddressBook::create(executor)} {}
 
   Task<Result<Dialed>> dial(Server server, Identity identity, Protocol protocol) override {
-    const auto until = SteadyClock::now() + options_.timeout;
-    const auto endpoints = co_await resolve(server);
+    const auto endpoints = co_await names_->find(server.host, server.port, kResolveTimeout);
     if (!endpoints) co_return endpoints.error();
+    const auto until = SteadyClock::now() + options_.timeout;
     Error last = make_error(Errc::kTimeout, server.authority());
     for (const auto& endpoint : *endpoints) {
       const auto left = std::chrono::duration_cast<Milliseconds>(until - SteadyClock::now());
@@ -151,37 +150,10 @@ class TlsDialer final : public Dialer {
     co_return dialed;
   }
 
-  Task<Result<std::vector<Endpoint>>> resolve(Server server) {
-    if (const auto numeric = Endpoint::from_address(server.host, server.port)) {
-      co_return std::vector<Endpoint>{*numeric};
-    }
-    Resolver resolver{executor_};
-    boost::system::error_code ec;
-    std::vector<Endpoint> found;
-    {
-      const Deadline deadline{executor_, kResolveTimeout, [&resolver] { resolver.cancel(); }};
-      auto [failed, entries] =
-          co_await resolver.async_resolve(server.host, std::to_string(server.port),
-                                          asio::ip::tcp::resolver::numeric_service, use_result);
-      ec = failed;
-      for (const auto& entry : entries) {
-        const auto address = entry.endpoint().address().to_string();
-        if (auto endpoint = Endpoint::from_address(address, server.port)) {
-          found.push_back(*endpoint);
-        }
-      }
-    }
-    auto& remembered = resolved_[server.authority()];
-    if (!found.empty()) remembered = found;
-    // The name server is often behind the same link.
-    if (!remembered.empty()) co_return remembered;
-    co_return Error{ec, "resolving " + server.host};
-  }
-
   const Executor executor_;
   const DialOptions options_;
   const ContextPtr context_;
-  std::map<std::string, std::vector<Endpoint>> resolved_;  ///< last known addresses
+  const std::shared_ptr<AddressBook> names_;
 };
 
 }  // namespace

@@ -66,6 +66,8 @@ class ClientConnection {
   [[nodiscard]] virtual std::size_t active() const = 0;
   /// When the last byte came from the server: the link's passive sign of life.
   [[nodiscard]] virtual SteadyClock::time_point last_received() const = 0;
+  /// How far what we sent is: a large upload on a slow line may be the only sign of life for long.
+  [[nodiscard]] virtual Upload upload() const { return {}; }
   /// Closes at once; streams end with kReset.
   virtual void close() = 0;
 };

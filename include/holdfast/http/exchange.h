@@ -37,6 +37,10 @@ class Exchange {
   /// Aborts: RST_STREAM(INTERNAL_ERROR) or closing the HTTP/1.1 connection, so that the client
   /// can't take what it has for the whole answer. No effect when the response is complete.
   virtual void abort() = 0;
+  /// As `abort`, for a request that nobody has begun to carry out: RST_STREAM(REFUSED_STREAM),
+  /// after which a client may send it again, whatever it is (RFC 9113 §8.7). HTTP/1.1 can't say
+  /// that.
+  virtual void refuse() { abort(); }
   [[nodiscard]] virtual bool responded() const = 0;
   /// HTTP/1.1 only: sends `head` (101) and hands the connection's bytes over, those already read
   /// included. kUnsupported on HTTP/2.

@@ -33,12 +33,16 @@ class CircuitSchedule {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::chrono::minutes kFirstPause{1};
   static constexpr std::chrono::minutes kLongestPause{60};
+  static constexpr std::chrono::seconds kRetryPause{5};
 
   /// Takes the circuits that are open now. Returns those that are due for a probe. A circuit that
   /// opens again within its last pause after it was closed goes on with the longer pause.
   std::vector<CircuitKey> due(std::span<const OpenCircuit> open, Time now);
   /// The probe of `key` failed: the pause doubles, up to kLongestPause.
   void failed(const CircuitKey& key, Time now);
+  /// No probe could be made: that says nothing about the circuit. It is due again after
+  /// kRetryPause.
+  void postponed(const CircuitKey& key, Time now);
   /// The probe worked and the circuit was closed.
   void closed(const CircuitKey& key, Time now);
 

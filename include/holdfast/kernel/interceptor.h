@@ -84,9 +84,9 @@ class Interceptor {
   /// Who opened the connection that was accepted from `peer` at `local`; each tag is given once.
   /// Nothing when there is none, or when two connections claim it.
   std::optional<ConnectionTag> take_tag(const Endpoint& peer, const Endpoint& local);
-  /// Drops the tags that no accept claimed within a second and counts each against its circuit.
-  /// Call it about four times a second; returns how many there were.
-  std::size_t sweep_unclaimed(std::chrono::steady_clock::time_point now);
+  /// Drops the tags that no accept claimed within a second and, if `count`, counts each against its
+  /// circuit. Call it about four times a second; returns how many there were.
+  std::size_t sweep_unclaimed(std::chrono::steady_clock::time_point now, bool count = true);
 
   [[nodiscard]] std::vector<OpenCircuit> open_circuits() const;
   /// Not an error when it is closed already.

@@ -15,6 +15,7 @@
 #include "holdfast/base/result.h"
 #include "holdfast/tls/client_hello.h"
 #include "holdfast/tls/spliced_client.h"
+#include "holdfast/tls/visits.h"
 
 namespace holdfast::tls {
 
@@ -90,6 +91,8 @@ class Terminator {
   [[nodiscard]] virtual std::vector<SplicedClient> spliced() const = 0;
   /// What the next run needs to know of these, if that changed since the last call.
   virtual std::optional<std::string> splices_to_keep() = 0;
+  /// Who is connected, on all threads: whether hanging up without a request is such a failure.
+  [[nodiscard]] virtual Visits& visits() = 0;
 
   /// The client certificate that `ssl`'s peer presented, if any: its fingerprint, and the identity
   /// we hold for it (null: unknown).

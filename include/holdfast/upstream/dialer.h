@@ -31,7 +31,7 @@ struct Server {
 struct DialOptions {
   std::string ca_pem;      ///< the roots that servers must verify with
   std::uint32_t mark = 0;  ///< SO_MARK: keeps our own connections out of the redirection
-  std::chrono::milliseconds timeout{5000};  ///< from resolving to the end of the TLS handshake
+  std::chrono::milliseconds timeout{5000};  ///< to the end of the TLS handshake, once resolved
   /// Told of bytes that were sent and received, below TLS; may be empty. Called on the data path.
   std::function<void(std::size_t sent, std::size_t received)> on_bytes;
 };

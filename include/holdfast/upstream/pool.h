@@ -36,12 +36,14 @@ struct PoolOptions {
   std::chrono::milliseconds ping_timeout{1'000};
   std::chrono::milliseconds backoff_min{200}, backoff_max{10'000};  ///< between failed connects
   std::chrono::milliseconds probe_min{1'000}, probe_max{10'000};    ///< between /readyz, offline
-  std::size_t connections_per_key = 16;  ///< to one server under one identity
+  /// To one server under one identity, not counting those that take no new requests (GOAWAY).
+  std::size_t connections_per_key = 16;
   /// One pool of the process asks /readyz; the others only PING what they have open.
   bool prober = true;
   std::function<void()> on_request;  ///< told of each request that was started; may be empty
-  std::string probe_token;           ///< the agent's own; empty: anonymous (a 401 is an answer too)
-  Identity probe_identity;           ///< the agent's own
+  std::chrono::milliseconds probe_answer{5'000};
+  std::string probe_token;  ///< the agent's own; empty: anonymous (a 401 is an answer too)
+  Identity probe_identity;  ///< the agent's own
 };
 
 struct PoolStats {
@@ -49,8 +51,9 @@ struct PoolStats {
   std::size_t connections = 0, streams = 0;  ///< open now
 };
 
-/// Connections to the API servers, keyed by {server, client certificate or none}. Lives on one
-/// io_context; one per thread.
+/// Connections to the API servers, keyed by {server, client certificate or none}; those without one
+/// apart by whether the API server is known to take their requests' token. Lives on one io_context;
+/// one per thread.
 ///
 /// No request is ever sent twice: another connection or server is tried only while nothing was
 /// sent.

@@ -1,6 +1,7 @@
 #include "agent/health.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 namespace holdfast::agent {
 namespace {
@@ -66,6 +67,56 @@ TEST_F(HealthTest, AConnectionThatCouldNotBeAcceptedStopsTheHeartForAWhile) {
   now_ += Health::kExhaustedFor;
   all_well();
   EXPECT_TRUE(health_.problems(now_).empty());
+}
+
+TEST_F(HealthTest, WhatALateThreadKeptWaitingIsNotHeldAgainstItsClients) {
+  const auto tick = [this](std::chrono::milliseconds after) {
+    now_ += after;
+    health_.ticked(0, now_);
+    health_.ticked(1, now_);
+  };
+  all_well();
+  for (int i = 0; i < 30; ++i) tick(100ms);
+  EXPECT_EQ(health_.pace(now_), Health::Pace::kSteady);
+  now_ += 600ms;
+  health_.ticked(0, now_);
+  EXPECT_EQ(health_.pace(now_), Health::Pace::kLate);
+  tick(0ms);
+  EXPECT_EQ(health_.pace(now_), Health::Pace::kRecovering);
+  for (int i = 0; i < 19; ++i) tick(100ms);
+  EXPECT_EQ(health_.pace(now_), Health::Pace::kRecovering);
+  tick(100ms);
+  EXPECT_EQ(health_.pace(now_), Health::Pace::kSteady);
+}
+
+TEST(BeatTest, ABeatDoesNotOverruleWhoStopsTheHeartMeanwhile) {
+  bool well = true;
+  std::string heart;
+  const auto is_well = [&] { return well; };
+  const auto beat = [&] { heart += "beat "; };
+  const auto stop = [&] { heart += "stop "; };
+  EXPECT_TRUE(beat_if_well(is_well, beat, stop));
+  EXPECT_EQ(heart, "beat ");
+  const auto beat_late = [&] {
+    well = false;  // another thread is out of descriptors, and has stopped the heart already
+    beat();
+  };
+  EXPECT_FALSE(beat_if_well(is_well, beat_late, stop));
+  EXPECT_EQ(heart, "beat beat stop ");
+  EXPECT_FALSE(beat_if_well(is_well, beat, stop));
+  EXPECT_EQ(heart, "beat beat stop ");
+}
+
+TEST(DescriptorLimitTest, IsRaisedToWhatIsAllowed) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = 256, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_EQ(raise_descriptor_limit(), before.rlim_max);
+  rlimit after{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 }  // namespace

@@ -210,6 +210,23 @@ TEST_F(H1Test, TheClientTellsAWholeAnswerFromACutOne) {
   io_.run(main());
 }
 
+TEST_F(H1Test, NoLengthIsAnnouncedForABodyThatIsNotSent) {
+  auto main = [&]() -> Task<> {
+    for (const auto* method : {"GET", "POST"}) {
+      auto pair = make_pair(io_.executor());
+      auto client = io_.connect(pair.client, "http/1.1");
+      auto head = request_head(method, "/");
+      head.headers.add("content-length", "5");
+      const auto stream = co_await client->open(std::move(head), true);
+      EXPECT_TRUE(stream);
+      const auto said = co_await pair.server->read();
+      EXPECT_EQ(said->view().find("content-length: 5"), std::string::npos) << said->view();
+      pair.server->close();
+    }
+  };
+  io_.run(main());
+}
+
 TEST_F(H1Test, AnUpgradeHandsBothEndsOver) {
   Event done{io_.executor()};
   bool ended = false;

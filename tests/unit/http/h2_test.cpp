@@ -23,6 +23,10 @@ class H2Test : public testing::Test {
       Event never{io_.executor()};
       for (;;) co_await never.wait();
     }
+    if (exchange->request().target == "/refuse") {
+      exchange->refuse();
+      co_return;
+    }
     co_await respond_text(exchange, "ok");
   }
   ServerOptions options() {
@@ -214,6 +218,18 @@ TEST_F(H2Test, AnAnswerBeforeTheEndOfTheUploadArrives) {
     const auto body = co_await read_all(stream->get());
     EXPECT_TRUE(body);
     EXPECT_EQ(*body, "ok");
+  };
+  io_.run(main());
+}
+
+TEST_F(H2Test, ARefusedRequestMayBeSentAgain) {
+  auto main = [&]() -> Task<> {
+    auto both = co_await io_.link("h2", false, options());
+    const auto refused = co_await get(both.client, "/refuse", "POST", "body");
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, make_error_code(Errc::kUnavailable));
+    const auto other = co_await get(both.client, "/");
+    EXPECT_TRUE(other);
   };
   io_.run(main());
 }

@@ -97,6 +97,46 @@ TEST_F(TcpTest, ACancelledTunnelClosesBothEnds) {
   io_.run(main());
 }
 
+TEST_F(TcpTest, HangingUpIsNoResetEvenWithInputUnread) {
+  auto main = [&]() -> Task<> {
+    auto pair = make_pair(io_.executor());
+    (void)co_await pair.client->write(Slice::own("a hello that nobody reads"));
+    Nursery nursery{io_.executor()};
+    nursery.spawn("hang up", hang_up(pair.server));
+    const auto end = co_await pair.client->read();
+    EXPECT_TRUE(end) << end.error().to_string();
+    EXPECT_TRUE(end->empty());
+    pair.client->close();
+    co_await nursery.join();
+  };
+  io_.run(main());
+}
+
+TEST_F(TcpTest, KnowsHowFarAnUploadIs) {
+  auto main = [&]() -> Task<> {
+    auto pair = make_pair(io_.executor());
+    EXPECT_EQ(pair.client->upload().acknowledged, 0u);
+    (void)co_await pair.client->write(Slice::own(std::string(1000, 'x')));
+    Event pause{io_.executor()};
+    for (int i = 0; i < 1000 && pair.client->upload().acknowledged < 1000; ++i) {
+      (void)co_await pause.wait_for(1ms);
+    }
+    EXPECT_EQ(pair.client->upload().acknowledged, 1000u);
+    EXPECT_EQ(pair.client->upload().waiting, 0u);
+    // More than the kernels take while nobody reads.
+    Nursery nursery{io_.executor()};
+    auto writer = [](std::shared_ptr<Transport> transport) -> Task<> {
+      (void)co_await transport->write(Slice::own(std::string(64 << 20, 'x')));
+    };
+    nursery.spawn("writer", writer(pair.client));
+    (void)co_await pause.wait_for(20ms);
+    EXPECT_GT(pair.client->upload().waiting, 0u);
+    pair.server->close();
+    co_await nursery.join();
+  };
+  io_.run(main());
+}
+
 TEST_F(TcpTest, AResetIsNotAnEnd) {
   auto main = [&]() -> Task<> {
     Listener listener;
@@ -149,6 +189,49 @@ TEST_F(TlsStreamTest, AFinWithoutCloseNotifyIsNoEnd) {
     const auto end = co_await client->read();
     EXPECT_FALSE(end);
     EXPECT_EQ(end.error().code, make_error_code(Errc::kReset));
+  };
+  io_.run(main());
+}
+
+/// Counts what is written.
+class CountingTransport final : public Transport {
+ public:
+  explicit CountingTransport(std::shared_ptr<Transport> next) : next_{std::move(next)} {}
+  Task<Result<Slice>> read() override { return next_->read(); }
+  Task<Result<void>> write(Slice bytes) override {
+    ++writes;
+    return next_->write(std::move(bytes));
+  }
+  Task<Result<void>> shutdown() override { return next_->shutdown(); }
+  void close() override { next_->close(); }
+  Executor executor() override { return next_->executor(); }
+  int writes = 0;
+
+ private:
+  std::shared_ptr<Transport> next_;
+};
+
+TEST_F(TlsStreamTest, AllRecordsOfAWriteGoOutAtOnce) {
+  auto main = [&]() -> Task<> {
+    auto pair = make_pair(io_.executor());
+    const auto server_context = make_server_context();
+    const auto client_context = make_client_context();
+    // As a context may have it for other users.
+    SSL_CTX_set_mode(client_context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+    const auto counting = std::make_shared<CountingTransport>(pair.client);
+    auto client = tls::Stream::create(counting, make_ssl(client_context.get(), false, "h2"));
+    auto server = tls::Stream::create(pair.server, make_ssl(server_context.get(), true, ""));
+    Result<void> a;
+    Result<void> b;
+    Nursery nursery{io_.executor()};
+    nursery.spawn("client", shake(client, &a));
+    nursery.spawn("server", shake(server, &b));
+    co_await nursery.join();
+    EXPECT_TRUE(a && b);
+    counting->writes = 0;
+    (void)co_await client->write(Slice::own(std::string(64 * 1024, 'x')));
+    EXPECT_EQ(counting->writes, 1);
+    client->close();
   };
   io_.run(main());
 }

@@ -36,6 +36,21 @@ TEST(CircuitScheduleTest, FailedProbesBackOffToAnHour) {
   }
 }
 
+TEST(CircuitScheduleTest, AProbeThatCouldNotBeMadeIsRepeatedSoonAndCostsNothing) {
+  CircuitSchedule schedule;
+  const auto open = open_since(kStart);
+  schedule.due(open, kStart);
+  Time now = kStart + 1min;
+  for (int i = 0; i < 10; ++i, now += 5s) {
+    EXPECT_EQ(schedule.due(open, now), std::vector{kKey});
+    schedule.postponed(kKey, now);
+    EXPECT_TRUE(schedule.due(open, now + 4s).empty());
+  }
+  EXPECT_EQ(schedule.due(open, now), std::vector{kKey});
+  schedule.failed(kKey, now);
+  EXPECT_EQ(schedule.due(open, now + 2min), std::vector{kKey}) << "the pause did not grow";
+}
+
 TEST(CircuitScheduleTest, OneThatOpensAgainSoonKeepsItsLongerPause) {
   CircuitSchedule schedule;
   schedule.due(open_since(kStart), kStart);

@@ -37,14 +37,18 @@ struct FakeConnection final : http::ClientConnection {
     Task<Result<http::ResponseHead>> response() override {
       const auto alive = connection.lock();
       if (alive && alive->dead) alive->close();
+      while (alive && alive->swallows && !alive->closed) co_await alive->pong.wait();
       if (!alive || !alive->answers || alive->dead) co_return make_error(Errc::kReset);
       http::ResponseHead head;
-      head.status = 401;
+      head.status = alive->status;
       co_return head;
     }
     Task<Result<Slice>> read() override { co_return Slice{}; }
     Task<Result<void>> write(Slice, bool) override { co_return Result<void>{}; }
-    void cancel() override {}
+    void cancel() override {
+      // HTTP/1.1 has no other way to take a request back.
+      if (const auto alive = connection.lock(); alive && alive->swallows) alive->close();
+    }
     std::weak_ptr<FakeConnection> connection;
   };
 
@@ -69,6 +73,7 @@ struct FakeConnection final : http::ClientConnection {
   bool usable() const override { return !closed && !goaway && streams < limit; }
   std::size_t active() const override { return streams; }
   SteadyClock::time_point last_received() const override { return received; }
+  http::Upload upload() const override { return sending; }
   void close() override {
     closed = true;
     ended.notify_all();
@@ -81,9 +86,12 @@ struct FakeConnection final : http::ClientConnection {
   SteadyClock::time_point received;
   std::weak_ptr<FakeConnection> weak;
   std::chrono::nanoseconds round_trip{10'000'000};
+  http::Upload sending;
   std::size_t streams = 0;
   int pings = 0;
   bool closed = false, goaway = false, answers = true, ping_dies = false;
+  bool swallows = false;  ///< HTTP/1.1 over a line that drops everything
+  unsigned status = 401;
   bool dead = false;  ///< idle HTTP/1.1: nobody is told until it is used
   std::optional<Error> open_error;
   std::vector<std::string> targets, authorizations;

@@ -47,14 +47,29 @@ class PoolTest : public testing::Test {
     for (auto t = 0ms; t < time; t += 250ms) tick(250ms);
   }
 
-  static Task<> open_into(Pool* pool, Identity identity, StickyServer* sticky,
+  static Task<> open_into(Pool* pool, Identity identity, StickyServer* sticky, std::string token,
                           std::vector<Result<Stream>>* out) {
     http::RequestHead head{.method = "GET", .target = "/api"};
+    if (!token.empty()) head.headers.add("authorization", "Bearer " + token);
     auto opened = co_await pool->open(std::move(identity), std::move(head), true, *sticky);
     out->push_back(std::move(opened));
   }
-  void start_open(Identity identity = {}) {
-    tests_.spawn("open", open_into(pool_.get(), std::move(identity), &sticky_, &opened_));
+  void start_open(Identity identity = {}, std::string token = {}) {
+    tests_.spawn("open",
+                 open_into(pool_.get(), std::move(identity), &sticky_, std::move(token), &opened_));
+    poll();
+  }
+  /// Asks with a token, and takes the answer.
+  void ask(std::string token) {
+    opened_.clear();
+    start_open({}, std::move(token));
+    ASSERT_EQ(opened_.size(), 1u);
+    ASSERT_TRUE(opened_.front());
+    streams_.push_back(std::move(*opened_.front()));
+    const auto answer = [](http::ClientStream* stream) -> Task<> {
+      (void)co_await stream->response();
+    };
+    tests_.spawn("answer", answer(streams_.back().get()));
     poll();
   }
   /// Opens a stream and keeps it; the error, if there is one.
@@ -127,6 +142,50 @@ TEST_F(PoolTest, ConnectionsAreBounded) {
   EXPECT_EQ(error->code, make_error_code(Errc::kUnavailable));
   streams_.pop_back();
   EXPECT_FALSE(open());
+}
+
+TEST_F(PoolTest, ConnectionsThatTakeNoMoreRequestsDoNotCount) {
+  make({.servers = {{.host = "a"}}, .connections_per_key = 2, .prober = false});
+  for (std::size_t i = 0; i < 40; ++i) {
+    ASSERT_FALSE(open()) << i;  // a watch, which goes on
+    connection(i).goaway = true;
+  }
+  EXPECT_EQ(pool_->stats().connections, 40u);
+  for (int i = 0; i < 300 && !open(); ++i) network_->connections.back()->goaway = true;
+  EXPECT_EQ(pool_->stats().connections, 256u) << "but there is an end to it";
+}
+
+TEST_F(PoolTest, ATokenThatIsNotProvenTravelsApart) {
+  ask("good");
+  ASSERT_EQ(network_->connections.size(), 1u);
+  connection(0).status = 200;
+  ask("good");
+  ask("good");  // it is proven now
+  ask("good");
+  EXPECT_EQ(network_->connections.size(), 2u);
+  EXPECT_EQ(connection(1).streams, 2u);
+  connection(0).status = 401;
+  ask("bad");
+  ask("bad");
+  EXPECT_FALSE(open());  // anonymous
+  EXPECT_EQ(connection(0).streams, 5u);
+  connection(0).goaway = true;  // what that costs
+  ask("bad");
+  ask("good");
+  EXPECT_EQ(network_->connections.size(), 3u);
+  EXPECT_EQ(connection(1).streams, 3u);
+  connection(1).status = 401;  // expired
+  ask("good");
+  ask("good");
+  EXPECT_EQ(connection(1).streams, 4u);
+  EXPECT_EQ(connection(2).streams, 2u);
+}
+
+TEST_F(PoolTest, ACertificateIsItsOwnProof) {
+  const auto kubelet = std::make_shared<FakeIdentity>("kubelet");
+  ASSERT_FALSE(open(kubelet));
+  start_open(kubelet, "a token as well");
+  EXPECT_EQ(dialled(), "a");
 }
 
 TEST_F(PoolTest, WaitersShareOneDialAndMayLeave) {
@@ -248,6 +307,27 @@ TEST_F(PoolTest, ASilentConnectionIsDoubtedAndThenClosed) {
   EXPECT_TRUE(connection(0).closed);
 }
 
+TEST_F(PoolTest, OneThatSpeaksIsNotClosedForALatePing) {
+  ASSERT_FALSE(open());
+  tick();
+  connection(0).answers = false;
+  while (connection(0).pings < 2) tick(250ms);
+  tick(1s);
+  connection(0).received = clock_.now();  // bulk data, and the answer stuck behind it
+  tick(13s);
+  connection(0).ping_dies = true;
+  connection(0).pong.notify_all();
+  poll();
+  EXPECT_FALSE(connection(0).closed);
+  connection(0).ping_dies = false;
+  tick(250ms);
+  EXPECT_EQ(connection(0).pings, 3);
+  connection(0).ping_dies = true;
+  connection(0).pong.notify_all();
+  poll();
+  EXPECT_TRUE(connection(0).closed) << "nothing came since it was asked again";
+}
+
 TEST_F(PoolTest, ADoubtedConnectionThatSpeaksIsTrustedAgain) {
   ASSERT_FALSE(open());
   tick();
@@ -272,6 +352,33 @@ TEST_F(PoolTest, BulkDataExcusesALatePing) {
   }
   EXPECT_EQ(connection(0).pings, 2);
   EXPECT_EQ(link_->state(), Link::kOnline);
+}
+
+TEST_F(PoolTest, AnUploadThatMovesIsASignOfLife) {
+  ASSERT_FALSE(open());
+  tick();
+  connection(0).answers = false;
+  connection(0).sending = {.acknowledged = 0, .waiting = 1'000'000};
+  for (int i = 0; i < 80; ++i) {
+    connection(0).sending.acknowledged += 8'000;
+    connection(0).sending.waiting -= 8'000;
+    tick(250ms);
+  }
+  EXPECT_EQ(link_->state(), Link::kOnline);
+  pass(5s);  // it stands still
+  EXPECT_EQ(link_->state(), Link::kOffline);
+}
+
+TEST_F(PoolTest, AServerThatHangsBehindAKernelThatAcknowledgesIsNoticed) {
+  ASSERT_FALSE(open());
+  tick();
+  connection(0).answers = false;
+  for (int i = 0; i < 80; ++i) {
+    connection(0).sending.acknowledged += 600;  // PINGs and small requests
+    connection(0).sending.waiting = i % 2 ? 0 : 600;
+    tick(250ms);
+  }
+  EXPECT_EQ(link_->state(), Link::kOffline);
 }
 
 TEST_F(PoolTest, SuspicionPingsAtOnce) {
@@ -359,6 +466,25 @@ TEST_F(PoolTest, AProbeIsNotDeceivedByDeadConnections) {
   for (const auto& connection : network_->connections) connection->dead = true;
   network_->servers["a"].error = make_error(Errc::kRefused, "refused");
   pass(12s);  // one probe
+  EXPECT_EQ(link_->state(), Link::kOffline);
+}
+
+TEST_F(PoolTest, AProbeThatIsSwallowedIsReported) {
+  make({.servers = {{.host = "a"}}, .probe_answer = 1ms});
+  network_->servers["a"].alpn = "http/1.1";
+  for (int i = 0; i < 20; ++i) ASSERT_FALSE(open());
+  streams_.clear();
+  tick();
+  ASSERT_EQ(link_->state(), Link::kOnline);
+  for (const auto& connection : network_->connections) connection->swallows = true;
+  network_->hold = true;  // SYNs are swallowed too
+  for (int i = 0; i < 60 && link_->state() == Link::kOnline; ++i) {
+    tick(250ms);
+    io_.run_for(2ms);
+  }
+  EXPECT_EQ(link_->state(), Link::kSuspect);
+  EXPECT_EQ(pool_->stats().connections, 0u) << "those that were idle are as dead";
+  pass(3s);
   EXPECT_EQ(link_->state(), Link::kOffline);
 }
 
