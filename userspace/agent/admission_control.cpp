@@ -132,8 +132,7 @@ void AdmissionControl::located(kernel::NetnsCookie cookie, const Endpoint& local
 
 NetnsVerdict AdmissionControl::known(kernel::NetnsCookie cookie) const {
   const std::scoped_lock lock{mutex_};
-  const auto it = entries_.find(cookie);
-  return it == entries_.end() ? NetnsVerdict::kUnknown : it->second.verdict;
+  return namespaces_.verdict(cookie);
 }
 
 void AdmissionControl::tick(SteadyClock::time_point now) {

@@ -65,7 +65,7 @@ class AdmissionControl final : public proxy::Admission {
   const RecentPeers& peers_;
   const std::vector<Endpoint> listeners_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
   Namespaces namespaces_;
   std::map<kernel::NetnsCookie, Waiters> waiters_;
