@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "host.h"
 #include "holdfast/kernel/own_traffic.h"
+#include "host.h"
 #include "kernel/sockaddr.h"
 #include "links.h"
 
@@ -119,7 +119,8 @@ TEST_P(SocketTableFamilyTest, WhatIsConnectedToATargetIsFoundAndReset) {
   EXPECT_EQ(received_error(unharmed), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, SocketTableFamilyTest, ::testing::Values("198.18.0.1", "fd98::1"));
+INSTANTIATE_TEST_SUITE_P(Families, SocketTableFamilyTest,
+                         ::testing::Values("198.18.0.1", "fd98::1"));
 
 TEST_F(SocketTableTest, V4MappedSocketsAreIPv4Connections) {
   const Listener target{any_port("198.18.0.1")};

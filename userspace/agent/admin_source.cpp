@@ -69,10 +69,10 @@ admin::Status AdminSource::status() {
     out.link.servers.push_back(
         {.address = parts_.servers[i],
          .healthy = link.state != upstream::Link::kOffline && !health.failing,
-         .rtt = health.srtt.count() > 0
-                    ? std::optional{std::chrono::duration_cast<std::chrono::microseconds>(
-                          health.srtt)}
-                    : std::nullopt});
+         .rtt =
+             health.srtt.count() > 0
+                 ? std::optional{std::chrono::duration_cast<std::chrono::microseconds>(health.srtt)}
+                 : std::nullopt});
   }
   for (const auto& known : parts_.terminator.spliced()) {
     out.spliced.push_back({.executable = known.client.executable,

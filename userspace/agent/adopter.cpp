@@ -22,8 +22,9 @@ using namespace std::chrono_literals;
 using kernel::NetnsVerdict;
 
 constexpr auto kStep = 500ms;
-constexpr auto kHanging = 1500ms;  // a handshake that is still under way by then is not an ordinary one
-constexpr int kMostLooks = 20;     // for namespaces to be judged, a step apart
+constexpr auto kHanging =
+    1500ms;  // a handshake that is still under way by then is not an ordinary one
+constexpr int kMostLooks = 20;  // for namespaces to be judged, a step apart
 
 std::optional<std::uint64_t> own_netns() {
   struct stat info {};
@@ -46,8 +47,7 @@ std::unique_ptr<Adopter> Adopter::create(Parts parts) {
 
 Adopter::Adopter(Parts parts, std::string boot_id)
     : parts_{std::move(parts)}, boot_id_{std::move(boot_id)} {
-  if (const auto root = kernel::find_cgroup2_root();
-      root && is_below(parts_.cgroup, *root)) {
+  if (const auto root = kernel::find_cgroup2_root(); root && is_below(parts_.cgroup, *root)) {
     cgroup_root_ = parts_.cgroup.substr(root->size());
   }
   thread_ = std::thread{[this] { work(); }};
@@ -167,8 +167,8 @@ std::vector<Adoptable> Adopter::choose(const Survey& survey, bool connecting,
             .executable = found.process.executable,
             .pod_namespace = pod ? std::string_view{pod->ns} : std::string_view{},
             .pod = pod ? std::string_view{pod->name} : std::string_view{}};
-        facts.bypassed = policy::intercept_action(context, parts_.rules) !=
-                         config::InterceptAction::kRedirect;
+        facts.bypassed =
+            policy::intercept_action(context, parts_.rules) != config::InterceptAction::kRedirect;
       }
       if (worth_a_reset(facts)) out.push_back(std::move(found));
     }
@@ -212,13 +212,13 @@ bool Adopter::list(const std::vector<Endpoint>& targets) {
     }
     // Nobody connected from there since we started: that namespace was not looked at yet.
     judged = false;
-    parts_.admission.saw(visited.cookie, visited.processes.front(),
-                         visited.sockets.front().remote);
+    parts_.admission.saw(visited.cookie, visited.processes.front(), visited.sockets.front().remote);
   }
   if (!judged && ++looks_ < kMostLooks) return true;
   auto chosen = choose(found, false, true);
   if (auto marked = mark_adopted(parts_.marker, boot_id_); !marked) {
-    telemetry::log(spdlog::level::warn, "no connection is adopted: it could not be told apart later",
+    telemetry::log(spdlog::level::warn,
+                   "no connection is adopted: it could not be told apart later",
                    {{"error", marked.error().to_string()}});
     return false;
   }

@@ -24,9 +24,9 @@ struct Adoptable {
 
 /// What is known of a socket when it is asked whether to reset it.
 struct AdoptionFacts {
-  bool own = false;           ///< the agent's
-  bool owner_known = true;    ///< its process was found
-  bool intercepted = true;    ///< its next connect() would come through our hooks
+  bool own = false;         ///< the agent's
+  bool owner_known = true;  ///< its process was found
+  bool intercepted = true;  ///< its next connect() would come through our hooks
   bool netns_admitted = true;
   bool circuit_open = false;  ///< its next connect() would go direct
   bool spliced = false;       ///< its next connection would be passed on untouched

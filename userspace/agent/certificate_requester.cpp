@@ -174,9 +174,9 @@ CertificateRequester::Duration CertificateRequester::issued(const tls::PendingRe
     return refused(pending.name + " is of no use", "names are missing in what was issued");
   }
   if (clock_.wall() >= tls::renewal_time(pair->validity)) {
-    return refused(pending.name + " is of no use",
-                   "what was issued ends " + date(pair->validity.not_after) +
-                       "; is this node's clock right?");
+    return refused(
+        pending.name + " is of no use",
+        "what was issued ends " + date(pair->validity.not_after) + "; is this node's clock right?");
   }
   const auto until = date(pair->validity.not_after);
   if (auto kept = parts_.certificate->adopt(std::move(*pair)); !kept) {

@@ -30,10 +30,10 @@ std::string node_of_subject(const std::string& subject);
 class CertificateRequester {
  public:
   using Duration = std::chrono::milliseconds;
-  static constexpr Duration kIdle{std::chrono::seconds{5}};      ///< looks whether to ask
+  static constexpr Duration kIdle{std::chrono::seconds{5}};       ///< looks whether to ask
   static constexpr Duration kPollFirst{std::chrono::seconds{1}};  ///< while it is pending
   static constexpr Duration kPollMax{std::chrono::minutes{1}};
-  static constexpr Duration kRetryFirst{std::chrono::seconds{5}};  ///< after a failure
+  static constexpr Duration kRetryFirst{std::chrono::seconds{5}};    ///< after a failure
   static constexpr Duration kRefusedFirst{std::chrono::minutes{1}};  ///< after a denial
   static constexpr Duration kRetryMax{std::chrono::hours{1}};
 

@@ -43,10 +43,9 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
       .self_test_path = o.self_test_path,
       .identities = {},
       .on_bypass = [rules = &o.rules](pid_t pid) { rules->bypass(pid); },
-      .on_splice = [flows = &o.spliced](const request::Client& client,
-                                        telemetry::ConnectionReason reason) {
-        flows->add(client, reason);
-      },
+      .on_splice = [flows = &o.spliced](
+                       const request::Client& client,
+                       telemetry::ConnectionReason reason) { flows->add(client, reason); },
       .draining = false,
       .on_serving =
           [raw = self.get()](std::shared_ptr<http::ServerConnection> connection) {

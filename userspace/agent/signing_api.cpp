@@ -104,16 +104,15 @@ Result<SigningState> parse_signing_request(std::string_view text) {
 
 std::string signing_request_json(const std::string& node, std::string_view request_pem,
                                  std::chrono::seconds lifetime) {
-  const json object{
-      {"apiVersion", "certificates.k8s.io/v1"},
-      {"kind", "CertificateSigningRequest"},
-      {"metadata", {{"generateName", "holdfast-" + node + "-"}}},
-      {"spec",
-       {{"signerName", "kubernetes.io/kubelet-serving"},
-        {"request", base64(request_pem)},
-        {"expirationSeconds", lifetime.count()},
-        // The signer's whole list: older API servers demand key encipherment, too.
-        {"usages", {"digital signature", "key encipherment", "server auth"}}}}};
+  const json object{{"apiVersion", "certificates.k8s.io/v1"},
+                    {"kind", "CertificateSigningRequest"},
+                    {"metadata", {{"generateName", "holdfast-" + node + "-"}}},
+                    {"spec",
+                     {{"signerName", "kubernetes.io/kubelet-serving"},
+                      {"request", base64(request_pem)},
+                      {"expirationSeconds", lifetime.count()},
+                      // The signer's whole list: older API servers demand key encipherment, too.
+                      {"usages", {"digital signature", "key encipherment", "server auth"}}}}};
   return object.dump();
 }
 

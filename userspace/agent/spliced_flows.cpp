@@ -12,18 +12,17 @@ void SplicedFlows::add(const request::Client& client, telemetry::ConnectionReaso
   }
   if (!trace_.wanted()) return;
   const auto& process = client.process;
-  telemetry::FlowEvent event{
-      .time = std::chrono::system_clock::now(),
-      .connection = static_cast<std::uint64_t>(client.tag->connection),
-      .verdict = telemetry::Verdict::kSpliced,
-      .reason = std::string{telemetry::to_string(reason)},
-      .pid = static_cast<std::uint32_t>(client.tag->pid),
-      .comm = client.tag->comm,
-      .executable = process.executable,
-      .cgroup = process.cgroup,
-      .container = process.container.container_id,
-      .original = client.tag->original,
-      .local = client.peer};
+  telemetry::FlowEvent event{.time = std::chrono::system_clock::now(),
+                             .connection = static_cast<std::uint64_t>(client.tag->connection),
+                             .verdict = telemetry::Verdict::kSpliced,
+                             .reason = std::string{telemetry::to_string(reason)},
+                             .pid = static_cast<std::uint32_t>(client.tag->pid),
+                             .comm = client.tag->comm,
+                             .executable = process.executable,
+                             .cgroup = process.cgroup,
+                             .container = process.container.container_id,
+                             .original = client.tag->original,
+                             .local = client.peer};
   if (const auto& uid = process.container.pod_uid; !uid.empty()) {
     const auto& name = client.pod;
     event.pod =

@@ -43,7 +43,8 @@ constexpr auto kRefresh = 60s;
 constexpr auto kDiscover = 1h;
 constexpr std::string_view kServiceTargets = "service-targets";  // a line each, in the store
 constexpr std::string_view kLastOnline = "last-online";          // Unix seconds, in the store
-constexpr std::string_view kSplices = "spliced-clients";  // as tls::Terminator wrote it, in the store
+constexpr std::string_view kSplices =
+    "spliced-clients";  // as tls::Terminator wrote it, in the store
 
 std::string random_path() {
   std::array<unsigned char, 16> bytes{};
@@ -219,19 +220,19 @@ Result<void> WorkerImpl::build_upstream() {
   const auto state = config_->cache.dir + "/tls";
   auto ca = ca_file(found_, state);
   if (!ca) return ca.error();
-  tls::TerminatorOptions options{.source = std::string{source_name(config_->tls.source)},
-                                 .cert_file = config_->tls.cert,
-                                 .key_file = config_->tls.key,
-                                 .ca_cert_file = config_->tls.ca_cert,
-                                 .ca_key_file = config_->tls.ca_key,
-                                 .upstream_ca_file = *ca,
-                                 .lifetime = config_->tls.lifetime,
-                                 .state_directory = state,
-                                 .identity_files = found_.identities,
-                                 .node_cert_file = kNodeCertificate,
-                                 .node_key_file = kNodeKey,
-                                 .kept_splices =
-                                     store_->credentials().get_named(kSplices).value_or("")};
+  tls::TerminatorOptions options{
+      .source = std::string{source_name(config_->tls.source)},
+      .cert_file = config_->tls.cert,
+      .key_file = config_->tls.key,
+      .ca_cert_file = config_->tls.ca_cert,
+      .ca_key_file = config_->tls.ca_key,
+      .upstream_ca_file = *ca,
+      .lifetime = config_->tls.lifetime,
+      .state_directory = state,
+      .identity_files = found_.identities,
+      .node_cert_file = kNodeCertificate,
+      .node_key_file = kNodeKey,
+      .kept_splices = store_->credentials().get_named(kSplices).value_or("")};
   tls::Names listener;
   for (const auto& listen : config_->intercept.listen) {
     options.listener_addresses.push_back(listen.address_string());
@@ -275,8 +276,8 @@ Result<void> WorkerImpl::build_interception() {
   rules_ = std::make_unique<LearnedRules>(interceptor());
   admission_ = std::make_unique<AdmissionControl>(interceptor(), *link_, peers_, listening_);
   if (interceptor_) {
-    flows_ = std::make_unique<FlowPump>(*interceptor_, *admission_, *pods_, metrics_, trace_,
-                                         spliced_);
+    flows_ =
+        std::make_unique<FlowPump>(*interceptor_, *admission_, *pods_, metrics_, trace_, spliced_);
   }
   if (interceptor_ && config_->intercept.adopt) {
     const auto& socket =
@@ -347,8 +348,8 @@ Result<void> WorkerImpl::build_requester() {
 }
 
 Result<void> WorkerImpl::build_threads() {
-  writes_.reset(new writes::Shared{
-      .tokens = {store_->hmac_key(), store_->credentials(), clock_}, .events = {}});
+  writes_.reset(new writes::Shared{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
+                                   .events = {}});
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
                                         clock_, leases_, *writes_});
   const auto& probe = config_->upstream.probe;

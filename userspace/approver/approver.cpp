@@ -72,11 +72,11 @@ Result<void> serve(const ApproverOptions& options, Policy policy) {
                  {{"server", access->servers.front().authority()},
                   {"label", options.node_label},
                   {"max_lifetime_seconds", options.max_lifetime.count()}});
-  Controller controller{
-      {.client = std::make_unique<upstream::ApiClient>(access->servers, std::move(*dialer), nursery),
-       .access = access->credential,
-       .mirror = Mirror{access->servers, std::move(*trust)},
-       .policy = std::move(policy)}};
+  Controller controller{{.client = std::make_unique<upstream::ApiClient>(
+                             access->servers, std::move(*dialer), nursery),
+                         .access = access->credential,
+                         .mirror = Mirror{access->servers, std::move(*trust)},
+                         .policy = std::move(policy)}};
   nursery.spawn("approver", controller.run(io.get_executor()));
   boost::asio::co_spawn(io.get_executor(), stop_on_signal(&io, &nursery), boost::asio::detached);
   io.run();

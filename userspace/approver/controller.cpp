@@ -14,13 +14,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view kRequests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
-constexpr std::string_view kOfSigner = "fieldSelector=spec.signerName%3Dkubernetes.io%2Fkubelet-serving";
+constexpr std::string_view kOfSigner =
+    "fieldSelector=spec.signerName%3Dkubernetes.io%2Fkubelet-serving";
 constexpr auto kPass = 30s;  // between two looks at everything that is pending
 constexpr auto kRetryMin = 1s, kRetryMax = 30s;
 
 Error unexpected(const upstream::ApiResponse& response, const std::string& what) {
-  return make_error(Errc::kRefused,
-                    what + " was answered with " + std::to_string(response.status));
+  return make_error(Errc::kRefused, what + " was answered with " + std::to_string(response.status));
 }
 
 /// As the API writes metav1.Time: RFC 3339 without a fraction.

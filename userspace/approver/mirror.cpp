@@ -51,8 +51,8 @@ Task<> Mirror::look(Executor executor, upstream::ApiClient* client, upstream::Ap
     if (root) {
       seen_.add(tls::names_of(chain->front().get()), now);
     } else {
-      problems += (problems.empty() ? "" : "; ") + target.to_string() + ": " +
-                  root.error().to_string();
+      problems +=
+          (problems.empty() ? "" : "; ") + target.to_string() + ": " + root.error().to_string();
     }
   }
   if (problems.empty()) {

@@ -49,16 +49,16 @@ RequestObject object_of(const json& value) {
   const auto& spec = member(value, "spec");
   const auto& seconds = member(spec, "expirationSeconds");
   RequestObject out;
-  out.request = {.name = text(member(metadata, "name")),
-                 .uid = text(member(metadata, "uid")),
-                 .signer = text(member(spec, "signerName")),
-                 .username = text(member(spec, "username")),
-                 .groups = texts(member(spec, "groups")),
-                 .request_pem = from_base64(text(member(spec, "request"))),
-                 .usages = texts(member(spec, "usages")),
-                 .expiration_seconds =
-                     seconds.is_number_integer() ? seconds.get<std::int64_t>() : 0,
-                 .settled = is_settled(member(value, "status"))};
+  out.request = {
+      .name = text(member(metadata, "name")),
+      .uid = text(member(metadata, "uid")),
+      .signer = text(member(spec, "signerName")),
+      .username = text(member(spec, "username")),
+      .groups = texts(member(spec, "groups")),
+      .request_pem = from_base64(text(member(spec, "request"))),
+      .usages = texts(member(spec, "usages")),
+      .expiration_seconds = seconds.is_number_integer() ? seconds.get<std::int64_t>() : 0,
+      .settled = is_settled(member(value, "status"))};
   out.json = value.dump();
   return out;
 }

@@ -80,8 +80,7 @@ std::string objection_to_node(const Labels& labels, const Policy& policy) {
   }
   const auto it = labels.find(policy.label_key);
   if (it == labels.end() || it->second != policy.label_value) {
-    return "the node is not opted in with the label " + policy.label_key + "=" +
-           policy.label_value;
+    return "the node is not opted in with the label " + policy.label_key + "=" + policy.label_value;
   }
   return {};
 }

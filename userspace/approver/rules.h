@@ -9,7 +9,8 @@
 
 namespace holdfast::approver {
 
-/// A CertificateSigningRequest as the API server has it: who asked is its word, not the requester's.
+/// A CertificateSigningRequest as the API server has it: who asked is its word, not the
+/// requester's.
 struct SigningRequest {
   std::string name, uid;
   std::string signer;

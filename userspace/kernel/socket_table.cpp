@@ -54,12 +54,11 @@ Endpoint endpoint_of(std::uint8_t family, const __be32* address, __be16 port) {
 TcpSocket socket_of(const nlmsghdr& message) {
   inet_diag_msg diag{};
   std::memcpy(&diag, NLMSG_DATA(&message), sizeof(diag));
-  TcpSocket out{
-      .local = endpoint_of(diag.idiag_family, diag.id.idiag_src, diag.id.idiag_sport),
-      .remote = endpoint_of(diag.idiag_family, diag.id.idiag_dst, diag.id.idiag_dport),
-      .connecting = diag.idiag_state == kSynSent,
-      .inode = diag.idiag_inode,
-      .family = diag.idiag_family};
+  TcpSocket out{.local = endpoint_of(diag.idiag_family, diag.id.idiag_src, diag.id.idiag_sport),
+                .remote = endpoint_of(diag.idiag_family, diag.id.idiag_dst, diag.id.idiag_dport),
+                .connecting = diag.idiag_state == kSynSent,
+                .inode = diag.idiag_inode,
+                .family = diag.idiag_family};
   std::memcpy(out.id.data(), &diag.id, sizeof(diag.id));
   const auto* at = reinterpret_cast<const std::byte*>(&message) + NLMSG_SPACE(sizeof(diag));
   const auto* end = reinterpret_cast<const std::byte*>(&message) + message.nlmsg_len;
@@ -89,8 +88,9 @@ int outcome_of(const nlmsghdr& message) {
 Error error_of(int number, const char* what) {
   if (number == ENOENT) return make_error(Errc::kNotFound, what);
   if (number == EOPNOTSUPP)
-    return make_error(Errc::kUnsupported, "this kernel can't reset the sockets of others "
-                                          "(CONFIG_INET_DIAG_DESTROY)");
+    return make_error(Errc::kUnsupported,
+                      "this kernel can't reset the sockets of others "
+                      "(CONFIG_INET_DIAG_DESTROY)");
   errno = number;
   return Error::from_errno(what);
 }

@@ -162,8 +162,7 @@ tls::ClientKey key_of(const request::Client& client) {
   auto key = client_key(client.process, target);
   // Gone already: only the number is known, which means nothing after a reboot.
   if (key.workload.empty() && client.tag) {
-    key.workload =
-        "cgroup " + std::to_string(static_cast<std::uint64_t>(client.tag->cgroup_id));
+    key.workload = "cgroup " + std::to_string(static_cast<std::uint64_t>(client.tag->cgroup_id));
   }
   return key;
 }

@@ -29,8 +29,8 @@ bool has_body(const http::RequestHead& head) {
 }
 
 // Sends the request's body. A server that answered early need not read it all: its answer counts.
-Task<> send_body(std::shared_ptr<Request> request, http::ClientStream& stream,
-                 std::string* options, const writes::OfflineWrite* taken) {
+Task<> send_body(std::shared_ptr<Request> request, http::ClientStream& stream, std::string* options,
+                 const writes::OfflineWrite* taken) {
   if (taken) {
     const auto sent = co_await stream.write(taken->body(), taken->whole());
     if (!sent || taken->whole()) co_return;

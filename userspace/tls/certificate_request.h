@@ -14,8 +14,8 @@ struct NewRequest {
   std::string request_pem, key_pem;
 };
 
-/// For the signer kubernetes.io/kubelet-serving: O is exactly system:nodes, CN system:node:NODE, and
-/// subject alternative names are all that is asked for (certificates/v1, pkg/apis/certificates
+/// For the signer kubernetes.io/kubelet-serving: O is exactly system:nodes, CN system:node:NODE,
+/// and subject alternative names are all that is asked for (certificates/v1, pkg/apis/certificates
 /// helpers.go, ValidateKubeletServingCSR). The key is a fresh one on P-256.
 Result<NewRequest> make_certificate_request(const std::string& node, const Names& names);
 

@@ -217,11 +217,10 @@ Result<ServingPair> TerminatorImpl::pair_for(const Serving& serving, const std::
 
 /// Writes down what a restart needs. What failed is tried again at each refresh, and told once.
 void TerminatorImpl::keep(Serving& serving) {
-  auto saved = files_.save({.target = serving.target,
-                            .server_chain_pem = serving.server_chain_pem,
-                            .pair = source_->mints() && !node_pair_.is(serving.pair)
-                                         ? serving.pair
-                                         : std::nullopt});
+  auto saved = files_.save(
+      {.target = serving.target,
+       .server_chain_pem = serving.server_chain_pem,
+       .pair = source_->mints() && !node_pair_.is(serving.pair) ? serving.pair : std::nullopt});
   if (!saved && serving.kept) {
     spdlog::warn("tls: an offline restart could not serve {}: {}", serving.target.to_string(),
                  saved.error().to_string());

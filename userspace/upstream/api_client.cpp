@@ -136,8 +136,8 @@ Task<Result<std::unique_ptr<ApiStream>>> ApiClient::stream(ApiAccess access, Api
   auto begun = co_await begin(std::move(access), std::move(request), limit);
   if (!begun) co_return begun.error();
   if ((*begun)->status != 200) {
-    co_return make_error(Errc::kRefused, (*begun)->what + " was answered with " +
-                                             std::to_string((*begun)->status));
+    co_return make_error(Errc::kRefused,
+                         (*begun)->what + " was answered with " + std::to_string((*begun)->status));
   }
   co_return std::unique_ptr<ApiStream>{std::make_unique<Lines>(std::move(*begun))};
 }

@@ -65,9 +65,8 @@ ServerPtr Servers::next(const std::optional<Server>& sticky, const std::vector<S
   for (const auto& server : measured) fastest = std::min(fastest, round_trip(*server));
   // Noise must not send connections now here, now there.
   const auto as_fast = fastest + std::max<std::chrono::nanoseconds>(fastest / 4, kAsFast);
-  return *std::find_if(measured.begin(), measured.end(), [&](const ServerPtr& server) {
-    return round_trip(*server) <= as_fast;
-  });
+  return *std::find_if(measured.begin(), measured.end(),
+                       [&](const ServerPtr& server) { return round_trip(*server) <= as_fast; });
 }
 
 Error Servers::why_none() const {

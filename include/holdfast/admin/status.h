@@ -39,7 +39,7 @@ struct Status {
     std::string off_reason;            ///< why it is off although enabled; empty: it is not
     bool attached = false;             ///< the hooks are in the kernel
     std::vector<std::string> targets;  ///< addresses that are redirected
-    std::string certificate;  ///< how the requested one is doing; empty: none is requested
+    std::string certificate;           ///< how the requested one is doing; empty: none is requested
     std::vector<std::string> listen;
     std::uint64_t circuits_open = 0;
     std::uint64_t flow_events_lost = 0;

@@ -13,7 +13,8 @@ struct KeyPairText {
 };
 
 /// The pair that a kubeconfig's current user has inline (client-certificate-data, client-key-data).
-/// kNotFound when it has none, kInvalidArgument when this is no kubeconfig; `origin` is for messages.
+/// kNotFound when it has none, kInvalidArgument when this is no kubeconfig; `origin` is for
+/// messages.
 Result<KeyPairText> inline_key_pair(std::string_view kubeconfig, const std::string& origin);
 
 /// From two files, which may be one: PEM with both, as kubelet-client-current.pem, or a kubeconfig

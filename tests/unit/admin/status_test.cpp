@@ -45,9 +45,8 @@ TEST(Status, TextForPeople) {
        {"Ready              yes\n", "offline for 1 min 30 s\n", "Last online        1 min 35 s ago",
         "198.18.0.1:443     not reachable, 1.5 ms", "198.18.0.2:443     healthy\n",
         "State              on\n", "512.0 MiB of 1.0 GiB (50 %)", "7 objects in 6 collections",
-         "Certificate        valid until 2026",
-        "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1",
-        "Node               edge-1\n", "k3s agent: /k3s is there\n",
+        "Certificate        valid until 2026", "3 redirected, 2 spliced, 1 direct",
+        "not in force: c.yaml:1:1", "Node               edge-1\n", "k3s agent: /k3s is there\n",
         "Deletes            shop/till-0 after 5 min of being unreachable\n"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }

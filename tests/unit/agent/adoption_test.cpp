@@ -23,8 +23,9 @@ TEST(WorthAReset, OnlyWhatWillBeServedAfterwards) {
 }
 
 TEST(IsKubelet, ByTheExecutablesThatDistributionsHave) {
-  for (const char* path : {"/usr/bin/kubelet", "/usr/local/bin/k3s", "kubelet",
-                           "/var/lib/rancher/rke2/data/v1/bin/kubelet", "/snap/microk8s/1/kubelite"}) {
+  for (const char* path :
+       {"/usr/bin/kubelet", "/usr/local/bin/k3s", "kubelet",
+        "/var/lib/rancher/rke2/data/v1/bin/kubelet", "/snap/microk8s/1/kubelite"}) {
     EXPECT_TRUE(is_kubelet(path)) << path;
   }
   for (const char* path : {"", "/", "/usr/bin/kubectl", "/kubelet/app", "/opt/kubelet-exporter"}) {
@@ -141,8 +142,8 @@ TEST_F(AdoptionTest, NothingToAdoptIsDoneAtOnce) {
 }
 
 TEST(AdoptionMarker, OncePerBoot) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("holdfast-adopted-" + std::to_string(::getpid()));
+  const auto path =
+      std::filesystem::temp_directory_path() / ("holdfast-adopted-" + std::to_string(::getpid()));
   std::filesystem::remove(path);
   EXPECT_FALSE(adopted_in_boot(path, "boot-1"));
   EXPECT_TRUE(mark_adopted(path, "boot-1"));

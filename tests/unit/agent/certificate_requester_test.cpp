@@ -82,8 +82,7 @@ class CertificateRequesterTest : public testing::Test {
     auto once = [](CertificateRequester* requester, std::chrono::milliseconds* out) -> Task<> {
       *out = co_await requester->step();
     };
-    boost::asio::co_spawn(io.get_executor(), once(requester_.get(), &wait),
-                          boost::asio::detached);
+    boost::asio::co_spawn(io.get_executor(), once(requester_.get(), &wait), boost::asio::detached);
     io.run();
     EXPECT_GT(wait, 0ms);
     clock_.advance(std::chrono::ceil<std::chrono::seconds>(wait));
@@ -173,8 +172,9 @@ TEST_F(CertificateRequesterTest, EachStateIsToldOnceAndWaitingGrowsLonger) {
   api_->state->certificate_pem = sign("DNS:kubernetes");
   step();
   step();
-  EXPECT_THAT(states_, ElementsAre(HasSubstr("awaiting approval"),
-                                   HasSubstr("awaiting its certificate"), HasSubstr("valid until")));
+  EXPECT_THAT(states_,
+              ElementsAre(HasSubstr("awaiting approval"), HasSubstr("awaiting its certificate"),
+                          HasSubstr("valid until")));
   EXPECT_EQ(issued_, 1);
   EXPECT_FALSE(certificate_->pending());
 }
@@ -284,10 +284,9 @@ TEST_F(CertificateRequesterTest, WhatIsOfNoUseIsNotServed) {
   see({"kubernetes"});
   const auto other = tls::test::issue({.name = "system:node:n1", .names = "DNS:kubernetes"});
   for (const auto& make : std::vector<std::function<std::string()>>{
-           [] { return std::string{"text"}; },
-           [&] { return other.cert_pem; },                // of another key
-           [&] { return sign("DNS:kubernetes.other"); },  // without the names
-           [&] { return sign("DNS:kubernetes", 0h); }}) {  // at its end
+           [] { return std::string{"text"}; }, [&] { return other.cert_pem; },  // of another key
+           [&] { return sign("DNS:kubernetes.other"); },                        // without the names
+           [&] { return sign("DNS:kubernetes", 0h); }}) {                       // at its end
     step();
     ASSERT_TRUE(certificate_->pending());
     api_->state->certificate_pem = make();

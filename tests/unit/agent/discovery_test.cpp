@@ -100,8 +100,7 @@ TEST(Discovery, AnInlineKeyPairIsReadFromTheKubeconfig) {
   const auto found = discover(empty(), machine);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->own_cert_file, "/etc/kubernetes/kubelet.conf");
-  EXPECT_EQ(found->identities.front(),
-            std::pair(found->own_cert_file, found->own_key_file));
+  EXPECT_EQ(found->identities.front(), std::pair(found->own_cert_file, found->own_key_file));
 }
 
 TEST(Discovery, APodsOwnTokenComesBeforeAnInlinePair) {

@@ -29,7 +29,8 @@ class ProcessSocketsTest : public testing::Test {
     }
   }
 
-  const fs::path root_ = fs::temp_directory_path() / ("holdfast-proc-" + std::to_string(::getpid()));
+  const fs::path root_ =
+      fs::temp_directory_path() / ("holdfast-proc-" + std::to_string(::getpid()));
 };
 
 TEST_F(ProcessSocketsTest, ProcessesByNamespaceWithinACgroup) {
@@ -38,7 +39,8 @@ TEST_F(ProcessSocketsTest, ProcessesByNamespaceWithinACgroup) {
   process("12", "net:[2]", "/other");
   process("13", "nonsense", "/test/c");
   process("self", "net:[1]", "/test/a");
-  const auto all = processes_by_netns([](std::string_view c) { return is_below(c, "/test"); }, root_);
+  const auto all =
+      processes_by_netns([](std::string_view c) { return is_below(c, "/test"); }, root_);
   EXPECT_EQ(all, (NetnsProcesses{{1, {10}}, {2, {11}}}));
   EXPECT_EQ(processes_by_netns([](std::string_view) { return true; }, root_).at(2).size(), 2u);
 }

@@ -31,8 +31,8 @@ TEST(SigningApi, StatesAreRead) {
   EXPECT_EQ(state->name, "r");
   EXPECT_EQ(state->uid, "u");
   EXPECT_FALSE(state->approved);
-  state = parse_signing_request(with_status(
-      R"({"conditions":[{"type":"Approved","reason":"x"}],"certificate":"UEVN"})"));
+  state = parse_signing_request(
+      with_status(R"({"conditions":[{"type":"Approved","reason":"x"}],"certificate":"UEVN"})"));
   ASSERT_TRUE(state);
   EXPECT_TRUE(state->approved);
   EXPECT_EQ(state->certificate_pem, "PEM");

@@ -12,9 +12,12 @@ using testing::HasSubstr;
 
 std::string kubeconfig(const std::string& cluster, const std::string& user) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-         "clusters: [{name: k, cluster: {" + cluster + "}}]\n"
+         "clusters: [{name: k, cluster: {" +
+         cluster +
+         "}}]\n"
          "contexts: [{name: c, context: {cluster: k, user: u}}]\n"
-         "users: [{name: u, user: {" + user + "}}]\n";
+         "users: [{name: u, user: {" +
+         user + "}}]\n";
 }
 
 class AccessTest : public testing::Test {

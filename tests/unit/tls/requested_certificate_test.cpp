@@ -31,8 +31,8 @@ class RequestedCertificateTest : public TerminatorFixture {
   }
   /// What a signer would issue for these names.
   ServingPair issued(const std::string& names, const test::Pair* ca = nullptr) {
-    const auto pair = test::issue(
-        {.name = "system:node:n1", .names = names, .usage = "serverAuth"}, ca ? ca : &ca_);
+    const auto pair = test::issue({.name = "system:node:n1", .names = names, .usage = "serverAuth"},
+                                  ca ? ca : &ca_);
     return *ServingPair::create(pair.cert_pem, pair.key_pem, "issued");
   }
   Result<void> learn(Terminator& terminator) {

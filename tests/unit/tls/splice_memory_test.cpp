@@ -136,9 +136,10 @@ TEST_F(SpliceMemoryTest, AClockThatWasSetBackProlongsNothing) {
 }
 
 TEST_F(SpliceMemoryTest, NonsenseIsNotRestored) {
-  for (const char* kept : {"", "{}", "[1,\"x\",{}]", "nonsense",
-                           R"([{"workload":"w","executable":"/e","target":"x","reason":"rule"}])",
-                           R"([{"executable":"/e","target":"1.2.3.4:5","reason":"chain_mismatch"}])"}) {
+  for (const char* kept :
+       {"", "{}", "[1,\"x\",{}]", "nonsense",
+        R"([{"workload":"w","executable":"/e","target":"x","reason":"rule"}])",
+        R"([{"executable":"/e","target":"1.2.3.4:5","reason":"chain_mismatch"}])"}) {
     memory_.restore(kept);
   }
   EXPECT_EQ(memory_.size(), 0U);

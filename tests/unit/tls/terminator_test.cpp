@@ -246,7 +246,8 @@ TEST_F(TerminatorTest, DecisionsGoOnWhileCertificatesAreReplaced) {
   std::vector<std::jthread> deciders;
   for (std::uint64_t i = 0; i < 3; ++i) {
     deciders.emplace_back([&, i] {
-      const ClientKey client{.workload = std::to_string(i), .executable = "/app", .target = target_};
+      const ClientKey client{
+          .workload = std::to_string(i), .executable = "/app", .target = target_};
       const PeekResult peek{.status = PeekStatus::kHello, .need = 0, .hello = {}};
       while (!done) {
         EXPECT_EQ(terminator->decide(peek, target_, client).verdict, Verdict::kTerminate);
