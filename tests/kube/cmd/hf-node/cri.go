@@ -61,6 +61,8 @@ func runCRI(arguments []string) error {
 	r.RuntimeService.FakeStatus = &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true}, {Type: cri.NetworkReady, Status: true}}}
 
+	r.ImageService.SetFakeImageSize(1) // an image without a size is taken for none
+
 	told, err := net.Listen("unix", *state)
 	if err != nil {
 		return err
