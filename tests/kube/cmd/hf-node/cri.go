@@ -6,6 +6,7 @@ import (
 	"flag"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -144,6 +145,13 @@ func (r *runtime) CreateContainer(ctx context.Context, request *cri.CreateContai
 		r.mu.Lock()
 		r.config[response.ContainerId] = request.Config
 		r.mu.Unlock()
+		// The fake leaves it empty, and a kubelet removes whatever LogPath + "*" matches
+		// (pkg/kubelet/logs/container_log_manager.go): in its working directory, everything.
+		r.RuntimeService.Lock()
+		if c := r.RuntimeService.Containers[response.ContainerId]; c != nil {
+			c.LogPath = filepath.Join(request.GetSandboxConfig().GetLogDirectory(), request.GetConfig().GetLogPath())
+		}
+		r.RuntimeService.Unlock()
 	}
 	return response, err
 }
