@@ -30,19 +30,23 @@ class KubeletNode:
         self.dir = Path(tempfile.mkdtemp(prefix="hfk-"))  # short: unix socket paths end at 107 bytes
         self.log = self.dir / "kubelet.log"
         self._cri = self._kubelet = None
-        self._write_sysctls()
+        (self.dir / "cwd").mkdir()
+        self._write_enter()
         self._kubeconfig = self.dir / "kubeconfig"
         write_kubeconfig(self._kubeconfig, f"https://{SERVICE_V4}", cluster.ca_file, credential.pair)
         self._write_config()
 
-    def _write_sysctls(self):
-        lines = []
+    def _write_enter(self):
+        """What makes the node's mount namespace: a kubelet is root, and the machine is not its own to change."""
+        own = self.dir.resolve()
+        lines = [f"mount --bind {own} {own}", "mount -t tmpfs none /var/lib", "mount -t tmpfs none /var/log"]
         for number, (name, value) in enumerate(_SYSCTLS.items()):
-            file = self.dir / f"sysctl-{number}"
+            file = own / f"sysctl-{number}"
             file.write_text(f"{value}\n")
-            lines.append(f"mount --bind {file} /proc/sys/{name} || exit 1\n")
-        self._enter = self.dir / "enter.sh"
-        self._enter.write_text("".join(lines) + 'exec "$@"\n')
+            lines.append(f"mount --bind {file} /proc/sys/{name}")
+        lines += ["mount -o remount,bind,ro /", 'exec "$@"']
+        self._enter = own / "enter.sh"
+        self._enter.write_text("set -e\n" + "\n".join(lines) + "\n")
 
     def _write_config(self):
         self._config = self.dir / "kubelet.yaml"
@@ -75,10 +79,10 @@ class KubeletNode:
     def start_kubelet(self):
         with open(self.log, "ab") as log:
             self._kubelet = spawn_in(self.place, [
-                "nsenter", f"--mount=/proc/{self._cri.pid}/ns/mnt", "--", BINARIES / "hf-node", "kubelet",
+                "nsenter", f"--mount=/proc/{self._cri.pid}/ns/mnt", f"--wdns={self.dir}/cwd", "--", BINARIES / "hf-node", "kubelet",
                 f"--config={self._config}", f"--kubeconfig={self._kubeconfig}", f"--hostname-override={self.name}",
                 f"--node-ip={NODE_V4}", f"--root-dir={self.dir}/root", f"--cert-dir={self.dir}/pki", "--v=2"],
-                stdout=log, stderr=subprocess.STDOUT, cwd="/")
+                stdout=log, stderr=subprocess.STDOUT)
         return self
 
     def kill_kubelet(self):

@@ -99,9 +99,11 @@ std::pair<std::string, std::int64_t> status_of(const std::string& body) {
   if (body.starts_with("k8s")) {
     const auto object = kube::parse_object(kProtobuf, Slice::copy(body)).value();
     std::pair<std::string, std::int64_t> out;
-    for (const auto& field : protobuf_fields(object.body.view()).value()) {
+    const auto fields = protobuf_fields(object.body.view()).value();
+    for (const auto& field : fields) {
       if (field.number != 3) continue;
-      for (const auto& part : protobuf_fields(field.bytes).value()) {
+      const auto parts = protobuf_fields(field.bytes).value();
+      for (const auto& part : parts) {
         if (part.number == 1) out.first = part.bytes;
         if (part.number == 2) out.second = protobuf_fields(part.bytes)->front().varint.value();
       }

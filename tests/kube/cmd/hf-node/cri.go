@@ -6,6 +6,7 @@ import (
 	"flag"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -60,6 +61,8 @@ func runCRI(arguments []string) error {
 	r := &runtime{RemoteRuntime: fake.NewFakeRemoteRuntime(), config: map[string]*cri.ContainerConfig{}}
 	r.RuntimeService.FakeStatus = &cri.RuntimeStatus{Conditions: []*cri.RuntimeCondition{
 		{Type: cri.RuntimeReady, Status: true}, {Type: cri.NetworkReady, Status: true}}}
+
+	r.ImageService.SetFakeImageSize(1) // an image without a size is taken for none
 
 	told, err := net.Listen("unix", *state)
 	if err != nil {
@@ -142,6 +145,13 @@ func (r *runtime) CreateContainer(ctx context.Context, request *cri.CreateContai
 		r.mu.Lock()
 		r.config[response.ContainerId] = request.Config
 		r.mu.Unlock()
+		// The fake leaves it empty, and a kubelet removes whatever LogPath + "*" matches
+		// (pkg/kubelet/logs/container_log_manager.go): in its working directory, everything.
+		r.RuntimeService.Lock()
+		if c := r.RuntimeService.Containers[response.ContainerId]; c != nil {
+			c.LogPath = filepath.Join(request.GetSandboxConfig().GetLogDirectory(), request.GetConfig().GetLogPath())
+		}
+		r.RuntimeService.Unlock()
 	}
 	return response, err
 }
