@@ -28,7 +28,9 @@ TEST(Status, JsonHasTheDocumentedKeys) {
         "\"last_online\":\"2026-01-02T03:02:30.000000Z\"", "\"rtt_us\":1500",
         "\"open\":{\"redirected\":3,\"spliced\":2,\"direct\":1}",
         "\"requests\":{\"upstream\":5,\"cache\":4,\"lease\":3,\"local\":2,\"tunnel\":1}",
-        "\"heartbeat_age_ms\":250", "\"restart_needed\":[\"threads\"]"}) {
+        "\"heartbeat_age_ms\":250", "\"restart_needed\":[\"threads\"]",
+        "\"workload\":\"pod 1-2\",\"target\":\"198.18.0.1:443\",\"reason\":\"handshake_failed\"",
+        "\"until\":\"2026-01-02T03:14:05.000000Z\""}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }
@@ -43,7 +45,8 @@ TEST(Status, TextForPeople) {
        {"Ready              yes\n", "offline for 1 min 30 s\n", "Last online        1 min 35 s ago",
         "198.18.0.1:443     not reachable, 1.5 ms", "198.18.0.2:443     healthy\n",
         "State              on\n", "512.0 MiB of 1.0 GiB (50 %)", "7 objects in 6 collections",
-        "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1", "edge-1 (k3s)"}) {
+        "3 redirected, 2 spliced, 1 direct", "not in force: c.yaml:1:1", "edge-1 (k3s)", "Spliced clients\n",
+        "/app?[2J           handshake_failed in pod 1-2 to 198.18.0.1:443, tried again in 10 min\n"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   Status dead;
