@@ -18,9 +18,10 @@ class Balancer:
             self._process = spawn_in(place, argv, stdout=out, stderr=subprocess.STDOUT)
         eventually(lambda: "listening" in self._log.read_text(), what=f"the balancer on {listen}")
 
-    def connections(self):
-        """How many it took so far."""
-        return sum(line.startswith("from ") for line in self._log.read_text().splitlines())
+    def peers(self):
+        """Whose connections it took so far ("address:port")."""
+        lines = [line.split() for line in self._log.read_text().splitlines() if line.startswith("from ")]
+        return {f"{address}:{port}" for _, address, port in lines}
 
     def close(self):
         stop(self._process)

@@ -40,9 +40,33 @@ def store(site):
     return made
 
 
+class Inline:
+    """A kubeconfig with its key pair in base64, as kubeadm writes them."""
+
+    def __init__(self, path, ca_file):
+        self.path, self._ca_file = path, ca_file
+
+    def write(self, pair):
+        write_kubeconfig(self.path.with_suffix(".new"), f"https://{SERVICE_V4}", self._ca_file, pair)
+        config = json.loads(self.path.with_suffix(".new").read_text())
+        config["users"][0]["user"] = {
+            "client-certificate-data": base64.b64encode(pair.certificate.read_bytes()).decode(),
+            "client-key-data": base64.b64encode(pair.key.read_bytes()).decode()}
+        self.path.with_suffix(".new").write_text(json.dumps(config))
+        self.path.with_suffix(".new").rename(self.path)
+
+
 @pytest.fixture(scope="module")
-def agent(site, store):
-    made = new_agent(site, upstream={"identities": [{"cert": str(store.current), "key": str(store.current)}]})
+def inline(site, cluster):
+    made = Inline(site.folder / "kubelet.conf", cluster.ca_file)
+    made.write(site.certificate("inline-1", SUBJECT).pair)
+    return made
+
+
+@pytest.fixture(scope="module")
+def agent(site, store, inline):
+    made = new_agent(site, upstream={"identities": [{"cert": str(store.current), "key": str(store.current)}],
+                                     "kubeconfig": str(inline.path)})
     try:
         yield made.start()
     finally:
@@ -87,33 +111,15 @@ def test_a_rotated_pair_is_used_at_once(site, cluster, agent, clients, store):
     assert set(new.peers()) == {f"{SERVICE_V4}:443"}
 
 
-def test_a_pair_inside_a_kubeconfig(site, cluster, clients, tmp_path):
-    """As kubeadm writes them: base64 in the file, which is followed when it changes."""
-    path = tmp_path / "kubelet.conf"
-
-    def write(pair):
-        write_kubeconfig(tmp_path / "files.conf", f"https://{SERVICE_V4}", site.cluster.ca_file, pair)
-        config = json.loads((tmp_path / "files.conf").read_text())
-        config["users"][0]["user"] = {
-            "client-certificate-data": base64.b64encode(pair.certificate.read_bytes()).decode(),
-            "client-key-data": base64.b64encode(pair.key.read_bytes()).decode()}
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(config))
-        fresh.rename(path)
-
-    first, second = site.certificate("inline-1", SUBJECT), site.certificate("inline-2", SUBJECT)
-    write(first.pair)
-    agent = new_agent(site, upstream={"identities": [], "kubeconfig": str(path)})
-    try:
-        agent.start()
-        for credential in (first, second):
-            write(credential.pair)
-            mark = cluster.audit.mark()
-            clients.go(site.host, credential).get("nodes", NODE)
-            assert fingerprint(credential.pair) in presented(cluster, mark, resource="nodes", name=NODE)
-        assert agent.metric("holdfast_connections_total", reason="unknown_certificate") == 0
-    finally:
-        agent.close()
+def test_a_pair_inside_a_kubeconfig(site, cluster, agent, clients, inline):
+    """It is followed when the file changes."""
+    for number in (2, 3):
+        credential = site.certificate(f"inline-{number}", SUBJECT)
+        inline.write(credential.pair)
+        mark = cluster.audit.mark()
+        clients.go(site.host, credential).get("nodes", NODE)
+        assert fingerprint(credential.pair) in presented(cluster, mark, resource="nodes", name=NODE)
+    assert agent.metric("holdfast_connections_total", reason="unknown_certificate") == 0
 
 
 def test_nobody_borrows_the_nodes_certificate(site, cluster, agent, clients):

@@ -30,6 +30,12 @@ inline Status example_status() {
                  .heartbeat_age = 250ms};
   s.connections.open = {3, 2, 1};
   s.connections.total = {30, 20, 10};
+  s.spliced = {{.executable = "/app\x1b[2J",
+                .workload = "pod 1-2",
+                .target = "198.18.0.1:443",
+                .reason = "handshake_failed",
+                .certificate = "",
+                .until = now + 10min}};
   s.requests = {5, 4, 3, 2, 1};
   s.cache = {.bytes = 512u << 20,
              .budget_bytes = 1u << 30,
