@@ -91,17 +91,18 @@ StatusSection traffic_section(const Status& s) {
 
 // Whoever may run a program chooses its path: none of it is for the terminal to obey.
 std::string printable(std::string text) {
-  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
   return text;
 }
 
 StatusSection spliced_section(const Status& s) {
   StatusSection section{"Spliced clients", {}};
   for (const auto& client : s.spliced) {
-    section.rows.push_back({printable(client.executable),
-                            client.reason + " in " + printable(client.workload) + " to " +
-                                client.target + ", tried again in " +
-                                span_text(client.until - s.now)});
+    section.rows.push_back({printable(client.executable), client.reason + " in " +
+                                                              printable(client.workload) + " to " +
+                                                              client.target + ", tried again in " +
+                                                              span_text(client.until - s.now)});
   }
   return section;
 }
