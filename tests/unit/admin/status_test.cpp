@@ -30,7 +30,9 @@ TEST(Status, JsonHasTheDocumentedKeys) {
         "\"requests\":{\"upstream\":5,\"cache\":4,\"lease\":3,\"local\":2,\"tunnel\":1}",
         "\"heartbeat_age_ms\":250", "\"distribution\":\"k3s\",\"role\":\"agent\"",
         "\"evictions\":[{\"namespace\":\"shop\",\"name\":\"till-0\",\"after_seconds\":300}]",
-        "\"restart_needed\":[\"threads\"]"}) {
+        "\"restart_needed\":[\"threads\"]",
+        "\"workload\":\"pod 1-2\",\"target\":\"198.18.0.1:443\",\"reason\":\"handshake_failed\"",
+        "\"until\":\"2026-01-02T03:14:05.000000Z\""}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }
@@ -46,7 +48,8 @@ TEST(Status, TextForPeople) {
         "198.18.0.1:443     not reachable, 1.5 ms", "198.18.0.2:443     healthy\n",
         "State              on\n", "512.0 MiB of 1.0 GiB (50 %)", "7 objects in 6 collections",
         "Certificate        valid until 2026", "3 redirected, 2 spliced, 1 direct",
-        "not in force: c.yaml:1:1", "Node               edge-1\n", "k3s agent: /k3s is there\n",
+        "not in force: c.yaml:1:1", "Node               edge-1\n", "Spliced clients\n",
+        "k3s agent: /k3s is there\n",
         "Deletes            shop/till-0 after 5 min of being unreachable\n"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
