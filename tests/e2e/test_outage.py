@@ -8,7 +8,7 @@ from heartbeats import Heartbeats
 from process import eventually
 
 POLICY = Path(__file__).resolve().parents[2] / "deploy" / "tolerations-policy.yaml"
-LABEL = {"holdfast.io/intercept": "enabled"}
+LABEL = {"holdfast.node-restriction.kubernetes.io/intercept": "enabled"}
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 FOREVER = {NOT_READY: None, UNREACHABLE: None}
 SHORT = 3  # seconds that a pod tolerates when nobody says otherwise: 300 in earnest
@@ -38,7 +38,7 @@ def node(site, name, labels):
 
 def terms(*values):
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-        {"matchExpressions": [{"key": "holdfast.io/intercept", "operator": "In", "values": list(v)}]}
+        {"matchExpressions": [{"key": "holdfast.node-restriction.kubernetes.io/intercept", "operator": "In", "values": list(v)}]}
         for v in values]}}}}
 
 
@@ -94,7 +94,7 @@ def short_cluster(site, cluster, tmp_path_factory):
 
 @pytest.mark.parametrize("spec, labels, expected", [
     ({}, {}, {NOT_READY: SHORT, UNREACHABLE: SHORT}),
-    ({"nodeSelector": {"holdfast.io/intercept": "disabled"}}, {}, {NOT_READY: SHORT, UNREACHABLE: SHORT}),
+    ({"nodeSelector": {"holdfast.node-restriction.kubernetes.io/intercept": "disabled"}}, {}, {NOT_READY: SHORT, UNREACHABLE: SHORT}),
     ({"nodeName": "outage-out"}, {}, {NOT_READY: SHORT, UNREACHABLE: SHORT}),
     ({"nodeName": "outage-in"}, {}, FOREVER),
     ({"nodeSelector": LABEL}, {}, FOREVER),
