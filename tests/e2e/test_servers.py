@@ -95,8 +95,10 @@ def broken(cluster, how):
     """The first server is gone, in one of the ways in which servers go; whole again afterwards."""
     if how == "killed":
         cluster.kill()
-        yield
-        cluster.start_apiserver()
+        try:
+            yield
+        finally:
+            cluster.start_apiserver()
         return
     in_namespace(cluster.place.netns, "nft", (_DROP if how == "dropped" else _REFUSE) % {"port": cluster.port})
     try:
@@ -115,6 +117,7 @@ def test_one_server_goes(site, cluster, second, agent, clients, namespace, how):
     """Reads and watches go on, and not from the cache: the other server answers."""
     client = clients.go(site.pod_a, site.token_a)
     uncached = clients.go(site.host, site.token_host)
+    uncached.names("pods", "apps")  # while what it dials is there: whom nothing answers is not admitted
     informer = client.informer("configmaps", namespace)
     informer.wait("SYNCED")
     listed = client.list("configmaps", namespace)
