@@ -155,6 +155,10 @@ TEST(NetnsTest, IsFoundThroughWhoeverIsStillThere) {
   TestCgroup cgroup;
   std::optional<Client> first{std::in_place, cgroup, netns.fd()};
   std::optional<Client> second{std::in_place, cgroup, netns.fd()};
+  // An answer means that they are where they belong.
+  for (auto* client : {&*first, &*second}) {
+    (void)client->dial(Endpoint::from_address("127.0.0.1", 9).value());
+  }
   const auto inode = netns_inode(first->pid());
   EXPECT_NE(inode, 0u);
   EXPECT_NE(inode, netns_inode(::getpid()));
