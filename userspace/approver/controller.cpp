@@ -31,6 +31,8 @@ std::string now_text() {
 
 }  // namespace
 
+// Requests are named before they are awaited: g++ 12 destroys an aggregate twice that is made
+// inside an awaited expression.
 Task<> Controller::run(Executor executor) {
   Timer timer{executor};
   std::chrono::seconds retry = kRetryMin;
@@ -58,8 +60,8 @@ void Controller::refresh_names() {
 
 Task<Result<std::string>> Controller::list(Executor executor) {
   const auto path = std::string{kRequests} + "?" + std::string{kOfSigner};
-  const auto response =
-      co_await parts_.client->call(parts_.access, upstream::ApiRequest{.path = path});
+  upstream::ApiRequest get{.path = path};
+  const auto response = co_await parts_.client->call(parts_.access, std::move(get));
   if (!response) co_return response.error();
   if (response->status != 200) co_return unexpected(*response, path);
   auto requests = parse_requests(response->body);
@@ -83,8 +85,9 @@ Task<> Controller::follow(std::string resource_version) {
   const auto path = std::string{kRequests} + "?watch=1&" + std::string{kOfSigner} +
                     "&timeoutSeconds=" + std::to_string(kPass.count()) +
                     "&resourceVersion=" + resource_version;
-  const auto stream = co_await parts_.client->stream(
-      parts_.access, upstream::ApiRequest{.path = path}, kPass + upstream::ApiClient::kTimeout);
+  upstream::ApiRequest get{.path = path};
+  const auto stream = co_await parts_.client->stream(parts_.access, std::move(get),
+                                                     kPass + upstream::ApiClient::kTimeout);
   // Whatever ends a watch: the next list tells all that it would have told.
   if (!stream) co_return;
   while (true) {
@@ -113,8 +116,8 @@ Task<std::optional<std::string>> Controller::objection(SigningRequest request) {
   // approver ask for much.
   if (auto why = objection_to(request, parts_.policy); !why.empty()) co_return why;
   const auto path = "/api/v1/nodes/" + node_of(request);
-  const auto response =
-      co_await parts_.client->call(parts_.access, upstream::ApiRequest{.path = path});
+  upstream::ApiRequest get{.path = path};
+  const auto response = co_await parts_.client->call(parts_.access, std::move(get));
   if (!response) {
     complain("a node can't be looked up", response.error());
     co_return std::nullopt;

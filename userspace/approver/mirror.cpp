@@ -28,11 +28,13 @@ Task<std::vector<Endpoint>> Mirror::addresses(upstream::ApiClient* client,
     }
   }
   // Not being allowed to is no failure: what can be reached is what is mirrored.
-  const auto service = co_await client->call(access, upstream::ApiRequest{.path = kService});
+  // Named: g++ 12 destroys an aggregate twice that is made inside an awaited expression.
+  upstream::ApiRequest get_service{.path = kService}, get_slice{.path = kSlice};
+  const auto service = co_await client->call(access, std::move(get_service));
   if (service && service->status == 200) {
     for (const auto& endpoint : agent::service_addresses(service->body)) found.insert(endpoint);
   }
-  const auto slice = co_await client->call(access, upstream::ApiRequest{.path = kSlice});
+  const auto slice = co_await client->call(access, std::move(get_slice));
   if (slice && slice->status == 200) {
     for (const auto& endpoint : agent::slice_addresses(slice->body)) found.insert(endpoint);
   }
