@@ -445,8 +445,10 @@ Task<bool> PoolImpl::ask_readyz(ServerPtr server) {
                             stream->cancel();
                           }};
   const auto response = co_await stream->response();
-  if (late) unanswered(*server, began);
-  if (!response) co_return late || broke(response.error());
+  if (!response) {
+    if (late) unanswered(*server, began);
+    co_return late || broke(response.error());
+  }
   servers_.succeeded(*server);
   monitor_->probe_ok(server->index);
   // Not ready means shutting down, starting, or cut off from etcd; 401 and 403 say nothing.

@@ -38,7 +38,8 @@ struct FakeConnection final : http::ClientConnection {
       const auto alive = connection.lock();
       if (alive && alive->dead) alive->close();
       while (alive && alive->swallows && !alive->closed) co_await alive->pong.wait();
-      if (!alive || !alive->answers || alive->dead) co_return make_error(Errc::kReset);
+      const bool silent = alive && alive->swallows;
+      if (!alive || !alive->answers || alive->dead || silent) co_return make_error(Errc::kReset);
       http::ResponseHead head;
       head.status = alive->status;
       co_return head;
@@ -106,6 +107,7 @@ struct FakeNetwork {
     std::string alpn = "h2";
     std::size_t streams = 100;
     std::chrono::milliseconds ping{10};
+    unsigned status = 401;
   };
   struct Dial {
     std::string host, fingerprint;
@@ -138,6 +140,7 @@ class FakeDialer final : public Dialer {
     auto made = std::make_shared<FakeConnection>(network_->executor, network_->clock,
                                                  dialed.alpn == "h2" ? last_.streams : 1);
     made->weak = made;
+    made->status = last_.status;
     made->round_trip = last_.ping;
     network_->connections.push_back(made);
     return made;
