@@ -471,25 +471,6 @@ TEST_F(PoolTest, AProbeIsNotDeceivedByDeadConnections) {
   EXPECT_EQ(link_->state(), Link::kOffline);
 }
 
-TEST_F(PoolTest, AProbeThatIsSwallowedIsReported) {
-  make({.servers = {{.host = "a"}}, .probe_answer = 1ms});
-  network_->servers["a"].alpn = "http/1.1";
-  for (int i = 0; i < 20; ++i) ASSERT_FALSE(open());
-  streams_.clear();
-  tick();
-  ASSERT_EQ(link_->state(), Link::kOnline);
-  for (const auto& connection : network_->connections) connection->swallows = true;
-  network_->hold = true;  // SYNs are swallowed too
-  for (int i = 0; i < 60 && link_->state() == Link::kOnline; ++i) {
-    tick(250ms);
-    io_.run_for(2ms);
-  }
-  EXPECT_EQ(link_->state(), Link::kSuspect);
-  EXPECT_EQ(pool_->stats().connections, 0u) << "those that were idle are as dead";
-  pass(3s);
-  EXPECT_EQ(link_->state(), Link::kOffline);
-}
-
 TEST_F(PoolTest, AServerThatRecoversIsFoundAgain) {
   make({.servers = {{.host = "a"}, {.host = "b"}}, .prober = false});
   network_->servers["a"].error = make_error(Errc::kRefused, "a refused");
