@@ -102,9 +102,9 @@ def test_no_conflict_whatever_the_line_does(site, cluster, agent, clients, link,
     lease = Renewing(cluster, clients.go(site.pod_a, site.token_a))
     for how in Cut:
         lease.go_on(4)
+        failed = lease.codes().get(503, 0)
         link.cut(how)
         agent.wait_offline()
-        failed = lease.codes().get(503, 0)
         before = lease.renewed()
         if policy == "forward":
             eventually(lambda: lease.codes().get(503, 0) > failed, what="the truth to be told")

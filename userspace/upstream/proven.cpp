@@ -23,6 +23,8 @@ class NotingStream final : public http::ClientStream {
     return next_->write(std::move(bytes), end);
   }
   void cancel() override { next_->cancel(); }
+  SteadyClock::time_point last_received() const override { return next_->last_received(); }
+  void nudge() override { next_->nudge(); }
 
  private:
   std::unique_ptr<http::ClientStream> next_;

@@ -148,7 +148,7 @@ TEST_F(CliTest, StatusWithoutAnAgent) {
 TEST_F(CliTest, StatusSaysWhetherTheAgentServes) {
   start_server();
   EXPECT_EQ(call({"status", "--admin-socket", socket()}), 0);
-  EXPECT_THAT(out_.str(), HasSubstr("edge-1 (k3s)"));
+  EXPECT_THAT(out_.str(), HasSubstr("k3s agent: "));
   source_.readiness = {false, {}};
   EXPECT_EQ(call({"status", "--admin-socket", socket(), "-o", "json"}), 1);
   EXPECT_EQ(nlohmann::json::parse(out_.str())["ready"], false);

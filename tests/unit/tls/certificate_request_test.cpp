@@ -79,8 +79,8 @@ TEST(CertificateRequestTest, AsksForWhatTheSignerDemandsAndNoMore) {
   const BioPtr names{BIO_new(BIO_s_mem())};
   X509V3_EXT_print(names.get(), sk_X509_EXTENSION_value(extensions, 0), 0, 0);
   EXPECT_EQ(bio_text(names.get()),
-            "DNS:kubernetes, DNS:kubernetes.default.svc, IP Address:FD77:0:0:0:0:0:0:1, "
-            "IP Address:198.18.0.1");
+            "DNS:kubernetes, DNS:kubernetes.default.svc, IP Address:198.18.0.1, "
+            "IP Address:FD77:0:0:0:0:0:0:1");
   const auto own = *parse_pem_key(made->key_pem, "key");
   EXPECT_EQ(EVP_PKEY_eq(own.get(), key), 1);
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);

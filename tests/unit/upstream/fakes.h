@@ -107,7 +107,6 @@ struct FakeNetwork {
     std::string alpn = "h2";
     std::size_t streams = 100;
     std::chrono::milliseconds ping{10};
-    unsigned status = 401;
   };
   struct Dial {
     std::string host, fingerprint;
@@ -140,7 +139,6 @@ class FakeDialer final : public Dialer {
     auto made = std::make_shared<FakeConnection>(network_->executor, network_->clock,
                                                  dialed.alpn == "h2" ? last_.streams : 1);
     made->weak = made;
-    made->status = last_.status;
     made->round_trip = last_.ping;
     network_->connections.push_back(made);
     return made;

@@ -156,18 +156,21 @@ TEST_F(PoolTest, ConnectionsThatTakeNoMoreRequestsDoNotCount) {
 }
 
 TEST_F(PoolTest, ATokenThatIsNotProvenTravelsApart) {
-  network_->servers["a"].status = 200;
   ask("good");
   ASSERT_EQ(network_->connections.size(), 1u);
+  connection(0).status = 200;
   ask("good");  // it is proven now
+  ask("good");  // on a connection of its own, which says 401
+  ASSERT_EQ(network_->connections.size(), 2u);
+  connection(1).status = 200;
+  ask("good");  // proven again
   ask("good");
-  EXPECT_EQ(network_->connections.size(), 2u);
   EXPECT_EQ(connection(1).streams, 2u);
   connection(0).status = 401;
   ask("bad");
   ask("bad");
   EXPECT_FALSE(open());  // anonymous
-  EXPECT_EQ(connection(0).streams, 4u);
+  EXPECT_EQ(connection(0).streams, 6u);
   connection(0).goaway = true;  // what that costs
   ask("bad");
   ask("good");
