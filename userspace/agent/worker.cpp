@@ -30,6 +30,7 @@
 #include "holdfast/kernel/own_traffic.h"
 #include "holdfast/telemetry/log.h"
 #include "lease/book.h"
+#include "share/shared.h"
 #include "writes/shared.h"
 
 namespace holdfast::agent {
@@ -165,6 +166,7 @@ class WorkerImpl final : public Worker {
   bool discover_now_ = true;
   lease::Book leases_{clock_};
   std::unique_ptr<writes::Shared> writes_;
+  share::Shared shared_;
   std::unique_ptr<request::Services> services_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::vector<Endpoint> listening_;
@@ -351,7 +353,7 @@ Result<void> WorkerImpl::build_threads() {
   writes_.reset(new writes::Shared{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                                    .events = {}});
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
-                                        clock_, leases_, *writes_});
+                                        clock_, leases_, *writes_, shared_});
   const auto& probe = config_->upstream.probe;
   for (std::size_t i = 0; i < config_->threads; ++i) {
     std::vector<Acceptor> acceptors;

@@ -32,6 +32,9 @@ class Archive {
 
   // Lists (assemblies.cpp).
   std::shared_ptr<Assembly> begin(const Query& query, const RecordOptions& options);
+  /// The list that `from` was shown, for `to` as well (Store::share_list).
+  bool share(const Query& from, const Query& to, kube::ResourceVersion at_least,
+             const RecordOptions& options);
   /// The assembly that waits for the page behind `token`; null when there is none.
   std::shared_ptr<Assembly> resume(const Query& query, const std::string& token);
   /// False when it was given up.

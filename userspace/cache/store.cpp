@@ -45,6 +45,19 @@ class RocksStore final : public Store {
     return make_list_recorder(engine_, normal(std::move(query)), std::move(continue_token),
                               options);
   }
+  void share_list(Query from, Query to, kube::ResourceVersion at_least, RecordOptions options,
+                  std::function<void(bool)> on_done) override {
+    from = normal(std::move(from));
+    to = normal(std::move(to));
+    const auto group = engine_->group(to);
+    auto run = [this, from = std::move(from), to = std::move(to), at_least, options] {
+      return engine_->archive->share(from, to, at_least, options);
+    };
+    engine_->writer->post({.run = std::move(run),
+                           .sync = options.durability == Durability::kWriteThrough,
+                           .done = std::move(on_done),
+                           .group = group});
+  }
   std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
                                               RecordOptions options) override {
     return make_watch_recorder(engine_, normal(std::move(query)), start, options);

@@ -132,6 +132,12 @@ class Store {
   /// pages of one list are joined, and the collection is complete with its last page.
   virtual std::unique_ptr<Recorder> record_list(Query query, std::string continue_token,
                                                 RecordOptions options) = 0;
+  /// Shows `to` the list that `from` was shown, which differs in the principal alone: the API
+  /// server says that it may see it. On the writer thread, after what is queued. `on_done` tells
+  /// whether `to` has a list of at least that version now; a list that is not known to be current
+  /// is not shared.
+  virtual void share_list(Query from, Query to, kube::ResourceVersion at_least,
+                          RecordOptions options, std::function<void(bool shared)> on_done) = 0;
   /// A WATCH. With initial events it builds the collection up to the closing bookmark; else it
   /// advances the existing collection if that is complete and not behind `from`.
   virtual std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
