@@ -250,7 +250,7 @@ def test_a_token_is_replayed_to_the_same_request_alone(site, cluster, agent, off
     given = json.loads(first["body"])["status"]
     offline()
     again = post(kubelet, path, token_request(uid, "web"))
-    assert again["code"] == 201
+    assert again["code"] == 201, again
     replayed = json.loads(again["body"])["status"]
     assert replayed["token"] == given["token"]
     assert replayed["expirationTimestamp"] >= given["expirationTimestamp"]

@@ -122,6 +122,49 @@ def test_no_conflict_whatever_the_line_does(site, cluster, agent, clients, link,
     assert agent.metric("holdfast_lease_foreign_writes_total") == 0
 
 
+GRACE = 12  # seconds without a renewal after which the cloud gives a node up: 50 in earnest
+
+
+@pytest.fixture
+def lifecycle(cluster):
+    """The real controller that tells dead nodes from living ones by their Leases."""
+    cluster.start_controller_manager(("node-lifecycle-controller",), "--node-monitor-period=500ms",
+                                     f"--node-monitor-grace-period={GRACE}s", f"--node-startup-grace-period={GRACE}s")
+    yield
+    cluster.stop_controller_manager()
+
+
+@pytest.mark.deadline(300)
+@pytest.mark.parametrize("policy, interval", [("hold", EVERY), ("coalesce", 3)])
+def test_a_short_cut_is_no_death(site, cluster, agent, clients, link, lifecycle, policy_of, policy, interval):
+    """Shorter than the grace period less one interval, and less the 2 s in which the agent looks whether the link is back.
+
+    Without a kubelet nobody makes a node Ready again: a single lapse is there to be seen afterwards.
+    (`forward` promises no more than the holder's own retries, which client-go lets wait for up to 7 s.)
+    """
+    policy_of(policy=policy, interval="3s")
+    lease = Renewing(cluster, clients.go(site.pod_a, site.token_a))
+    site.objects.node(lease.name)
+
+    def ready():
+        conditions = cluster.api("GET", f"/api/v1/nodes/{lease.name}")["status"]["conditions"]
+        return next(c["status"] for c in conditions if c["type"] == "Ready")
+
+    lease.go_on(5)
+    for how in (Cut.DROPPED, Cut.REFUSED):
+        link.cut(how)
+        time.sleep(GRACE - interval - 2)
+        link.restore()
+        lease.go_on(4)
+        seen = [(r["stageTimestamp"][14:23], r["verb"], r["responseStatus"]["code"]) for r in lease.requests()]
+        assert ready() == "True", f"after a cut that was {how.value}: {seen}"
+    agent.wait_online()
+    lease.assert_no_conflict()
+    # The controller is awake: one that is too long is seen.
+    link.cut(Cut.REFUSED)
+    eventually(lambda: ready() == "Unknown", timeout=3 * GRACE, what="the node to be given up")
+
+
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
 def test_offline_renewals_are_acknowledged(site, cluster, agent, clients, link, encoding):
     """By default a node's Lease is held, in whatever encoding its holder writes."""

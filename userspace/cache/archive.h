@@ -58,6 +58,10 @@ class Archive {
   static constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
   bool apply(const Query& query, const RecordOptions& options, const kube::WatchEvent& event,
              kube::ResourceVersion& position);
+  /// What happened between `position` and `to`, all of it (WatchRecorder::difference).
+  void bridge(const Query& query, const RecordOptions& options,
+              const std::vector<kube::WatchEvent>& events, kube::ResourceVersion to,
+              kube::ResourceVersion& position);
   /// A watch begins, whose client is at `shown` already: a list from before that is not served
   /// until it is as new.
   void follow(const Query& query, kube::ResourceVersion shown);
@@ -106,6 +110,12 @@ class Archive {
   static constexpr std::size_t kMaxAssemblies = 64;
   static constexpr std::chrono::minutes kAssemblyAge{10};
 
+  Shelf& home_of(const Query& query, const RecordOptions& options, const Id& id);
+  void enter(Shelf& shelf, CollectionMeta& meta, const kube::WatchEvent& event,
+             kube::ResourceVersion gone_by);
+  void sight_event(const Query& query, const kube::WatchEvent& event, kube::ResourceVersion version,
+                   const Id* source);
+  void advance(const CollectionState& state, CollectionMeta& meta, kube::ResourceVersion version);
   enum class Fit { kStays, kLeaves, kUnknown };
   static Fit fit(const CollectionMeta& meta, const kube::Object& object);
   bool alive(Assembly& assembly);

@@ -54,6 +54,10 @@ class WatchRecording {
     assembly->draft.list.type = {type_.api_version, type_.kind + "List"};
     return archive_.close(*assembly, position_);
   }
+  bool difference(const std::vector<kube::WatchEvent>& events, kube::ResourceVersion to) {
+    if (!initial_) archive_.bridge(query_, options_, events, to, position_);
+    return !initial_;
+  }
   /// An event did not get into the queue. The lists say so; from the next bookmark on this watch
   /// may follow a list that is learned anew.
   void lost() {
@@ -105,15 +109,31 @@ class QueueingWatchRecorder final : public WatchRecorder {
   }
 
   void event(const kube::WatchEvent& event, std::function<void(bool)> on_done) override {
+    auto kept = event;
+    kept.frame = {};  // would hold the transport's block
+    post([recording = recording_, kept = std::move(kept)] { return recording->event(kept); },
+         event.object.body.size() + sizeof(event), std::move(on_done));
+  }
+
+  void difference(std::vector<kube::WatchEvent> events, kube::ResourceVersion to,
+                  std::function<void(bool)> on_done) override {
+    std::size_t cost = sizeof(kube::WatchEvent);
+    for (auto& event : events) {
+      event.frame = {};
+      cost += event.object.body.size() + sizeof(event);
+    }
+    post([recording = recording_, events = std::move(events),
+          to] { return recording->difference(events, to); },
+         cost, std::move(on_done));
+  }
+
+ private:
+  void post(std::function<bool()> run, std::size_t cost, std::function<void(bool)> on_done) {
     const auto engine = engine_.lock();
     if (!engine) {
       if (on_done) on_done(false);
       return;
     }
-    auto kept = event;
-    kept.frame = {};  // would hold the transport's block
-    const auto cost = event.object.body.size() + sizeof(event);
-    auto run = [recording = recording_, kept = std::move(kept)] { return recording->event(kept); };
     if (engine->writer->post(
             {.run = std::move(run), .cost = cost, .sync = sync_, .done = on_done, .group = group_}))
       return;
@@ -132,7 +152,6 @@ class QueueingWatchRecorder final : public WatchRecorder {
                           .group = group_});
   }
 
- private:
   std::weak_ptr<Engine> engine_;  // a recorder may outlive the store
   std::shared_ptr<WatchRecording> recording_;
   const Id group_;

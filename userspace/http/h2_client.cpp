@@ -35,6 +35,7 @@ class H2ClientStream final : public ClientStream {
   }
   SteadyClock::time_point last_received() const override { return client_->last_received(); }
   void nudge() override { client_->nudge(); }
+  void close_connection() override { client_->close(); }
 
  private:
   static Task<Result<ResponseHead>> await_head(std::shared_ptr<H2Call> call) {

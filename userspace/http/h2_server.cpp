@@ -12,6 +12,8 @@ namespace {
 constexpr std::chrono::seconds kDrainNotice{1};
 // How long a client may take to read the last GOAWAY.
 constexpr std::chrono::seconds kLastWord{5};
+// How long the rest of a request that is answered already is taken and dropped.
+constexpr std::chrono::seconds kUnreadBody{1};
 constexpr std::array<std::uint8_t, 8> kDrainPing = {'h', 'f', 'd', 'r', 'a', 'i', 'n', 0};
 constexpr std::uint32_t kRequestWindow = 256 * 1024;
 constexpr std::int32_t kConnectionWindow = 64 << 20;
@@ -204,9 +206,22 @@ void H2Server::answer(H2Exchange& exchange, StatusAnswer answer) {
 }
 
 void H2Server::on_end_sent(H2Stream& stream) {
-  // The response is whole; what is left of the request's body is not wanted (RFC 9113 §8.1).
-  if (!stream.in_end) {
-    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, NGHTTP2_NO_ERROR);
+  // The response is whole; what is left of the request's body is not wanted (RFC 9113 §8.1). But
+  // most of the time it is on its way already, and curl takes RST_STREAM(NO_ERROR) for a failure:
+  // so a moment later.
+  if (stream.in_end) return;
+  unread_.emplace_back(stream.id, SteadyClock::now() + kUnreadBody);
+  timer_.cancel();
+}
+
+void H2Server::reset_unread(TimePoint now) {
+  while (!unread_.empty() && unread_.front().second <= now) {
+    const auto* stream = find(unread_.front().first);
+    if (stream != nullptr && !stream->in_end) {
+      nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+      wake_writer();
+    }
+    unread_.pop_front();
   }
 }
 
@@ -267,6 +282,8 @@ H2Server::TimePoint H2Server::check_deadlines(TimePoint now) {
     terminate(NGHTTP2_ENHANCE_YOUR_CALM);
   }
   if (drain_until_ && due(*drain_until_)) final_goaway();
+  reset_unread(now);
+  if (!unread_.empty()) next = std::min(next, unread_.front().second);
   if (streams_.empty() && running_ == 0 && due(idle_since_ + limits.idle_timeout)) {
     terminate(NGHTTP2_NO_ERROR);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/cancellation_signal.hpp>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -85,12 +86,15 @@ class H2Server final : public ServerConnection,
   void answer(H2Exchange& exchange, StatusAnswer answer);
   [[nodiscard]] bool in_header() const;
   void cancel_now();
+  void reset_unread(TimePoint now);
   void final_goaway();
 
   ServerOptions options_;
   Timer timer_;
   std::vector<std::shared_ptr<H2Exchange>> ready_;   // to be started after the input
   std::vector<std::shared_ptr<H2Exchange>> doomed_;  // to be cancelled after the input
+  /// Answered, while the rest of their request is on its way: when that is not waited for any more.
+  std::deque<std::pair<std::int32_t, TimePoint>> unread_;
   std::size_t running_ = 0;
   std::uint64_t served_ = 0;
   TimePoint started_ = SteadyClock::now();

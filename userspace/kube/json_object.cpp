@@ -179,6 +179,29 @@ Result<ParsedObject> parse_json_object(std::string_view text) {
   return out;
 }
 
+Result<std::string_view> find_json_resource_version(std::string_view text) {
+  const auto buffer = make_padded_buffer(text.size());
+  std::memcpy(buffer.get(), text.data(), text.size());
+  std::string_view found;
+  const auto read = with_document(buffer.get(), text.size(), [&](ondemand::document& document) {
+    for (auto field : document.get_object()) {
+      const std::string_view key = field.unescaped_key();
+      ondemand::value value = field.value();
+      if (key != "metadata") continue;
+      for_fields(value, [&](std::string_view name, ondemand::value meta) {
+        if (name != "resourceVersion") return;
+        const std::string_view token = meta.raw_json_token();
+        const auto at = static_cast<std::size_t>(token.data() - buffer.get());
+        // The token reaches up to the next one.
+        found = text.substr(at, token.rfind('"') + 1);
+      });
+    }
+  });
+  if (!read) return read.error();
+  if (found.size() < 2) return invalid("no metadata.resourceVersion");
+  return found;
+}
+
 Result<ListMeta> parse_json_list_meta(std::string_view text) {
   const auto buffer = make_padded_buffer(text.size());
   std::memcpy(buffer.get(), text.data(), text.size());

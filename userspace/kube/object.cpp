@@ -23,6 +23,31 @@ Result<Object> parse_object(Encoding encoding, Slice bytes) {
   return std::move(parsed->object);
 }
 
+Result<Slice> restamp(Encoding encoding, std::string_view body,
+                                    ResourceVersion version) {
+  const auto text = std::to_string(version);
+  std::string out;
+  out.reserve(body.size() + text.size());
+  if (encoding == Encoding::kJson) {
+    const auto found = find_json_resource_version(body);
+    if (!found) return found.error();
+    const auto at = static_cast<std::size_t>(found->data() - body.data());
+    out.append(body.substr(0, at)).append("\"").append(text).append("\"");
+    out.append(body.substr(at + found->size()));
+    return Slice::own(std::move(out));
+  }
+  const auto found = find_protobuf_resource_version(body);
+  if (!found) return found.error();
+  out.append(found->before);
+  append_protobuf_header(
+      out, 1,
+      found->meta_before.size() + protobuf_field_size(text.size()) + found->meta_after.size());
+  out.append(found->meta_before);
+  append_protobuf_field(out, 6, text);
+  out.append(found->meta_after).append(found->after);
+  return Slice::own(std::move(out));
+}
+
 std::string render_object(Encoding encoding, const TypeMeta& type, std::string_view body) {
   std::string out;
   if (encoding == Encoding::kJson) {

@@ -30,6 +30,8 @@ struct JsonEvent {
 };
 /// `text` lies in a padded buffer.
 Result<JsonEvent> parse_json_event(std::string_view text);
+/// Canonical text: where the value of metadata.resourceVersion is, quotes included.
+Result<std::string_view> find_json_resource_version(std::string_view text);
 
 // Protobuf.
 inline constexpr std::string_view kProtobufMagic{"k8s\0", 4};
@@ -41,6 +43,12 @@ struct ProtobufEvent {
   std::string_view type;  ///< into the bytes
   Slice object;           ///< with its envelope
 };
+/// Where a message's ObjectMeta is, and in it the field (tag, length and content) of its
+/// resourceVersion.
+struct ProtobufVersion {
+  std::string_view before, meta_before, meta_after, after;
+};
+Result<ProtobufVersion> find_protobuf_resource_version(std::string_view body);
 /// A WatchEvent without its length.
 Result<ProtobufEvent> read_protobuf_event(const Slice& bytes);
 Result<void> read_protobuf_type_meta(std::string_view bytes, TypeMeta& out);

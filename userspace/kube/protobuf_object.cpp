@@ -105,6 +105,44 @@ void check_message(std::string_view body) {
 
 }  // namespace
 
+Result<ProtobufVersion> find_protobuf_resource_version(std::string_view body) {
+  ProtobufVersion out;
+  bool found = false;
+  const auto remaining = [](const pbf_reader& message) {
+    const auto left = message.data();
+    return std::string_view{left.data(), left.size()};
+  };
+  const auto read = guarded([&] {
+    auto message = reader(body);
+    while (true) {
+      const auto at = remaining(message);
+      if (!message.next()) break;
+      if (found || message.tag_and_type() != tag_and_type(1, kBytes)) {
+        message.skip();
+        continue;
+      }
+      const auto bytes = take_view(message);
+      auto meta = reader(bytes);
+      while (true) {
+        const auto field = remaining(meta);
+        if (!meta.next()) break;
+        const bool version = meta.tag_and_type() == tag_and_type(6, kBytes);
+        meta.skip();
+        if (!version) continue;
+        found = true;
+        const auto rest = remaining(meta);
+        out = {.before = body.substr(0, body.size() - at.size()),
+               .meta_before = bytes.substr(0, bytes.size() - field.size()),
+               .meta_after = rest,
+               .after = remaining(message)};
+      }
+    }
+  });
+  if (!read) return read.error();
+  if (!found) return make_error(Errc::kInvalidArgument, "no metadata.resourceVersion");
+  return out;
+}
+
 Result<void> read_protobuf_type_meta(std::string_view bytes, TypeMeta& out) {
   return guarded([&] {
     auto type = reader(bytes);

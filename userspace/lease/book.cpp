@@ -291,11 +291,12 @@ void Book::undelivered(const Delivery& delivery, Undelivered how) {
   auto* entry = find(delivery.key);
   if (!entry) return;
   entry->sending = false;
-  entry->retry = clock_.now() + kRetry;
+  entry->retry = clock_.now() + (how == Undelivered::kLater ? kRetry : 0s);
   switch (how) {
     case Undelivered::kUnanswered:
       entry->uncertain = delivery.wanted;
       break;
+    case Undelivered::kAsked:
     case Undelivered::kRefused:
       entry->stale = true;
       entry->held.reset();

@@ -67,7 +67,8 @@ struct Delivery {
 enum class Undelivered : std::uint8_t {
   kUnanswered,  ///< may have been carried out or not
   kRefused,     ///< 404, 409 or another refusal: the holder meets it at its next renewal
-  kLater,       ///< nothing was sent, or 429 and 5xx: try again
+  kLater,       ///< nothing was sent, or 429 and 5xx: try again in a moment
+  kAsked,       ///< what became of the one before it is known now: it can go
 };
 
 /// Whether someone else writes a Lease that is held on this node.

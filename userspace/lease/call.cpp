@@ -61,6 +61,14 @@ void Call::abandon() {
   if (stream_) stream_->cancel();
 }
 
+bool Call::silent_since(SteadyClock::time_point time) const {
+  return stream_ && stream_->last_received() < time;
+}
+
+void Call::close_connection() {
+  if (stream_) stream_->close_connection();
+}
+
 http::RequestHead asking_head(http::RequestHead head) {
   head.method = "GET";
   head.target = head.target.substr(0, head.target.find('?'));

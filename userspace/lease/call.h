@@ -31,6 +31,10 @@ class Call {
   bool sent = false;              ///< the API server may have got it
   upstream::StickyServer sticky;  ///< the server that was asked
   void abandon();                 ///< nobody waits any more
+  /// Nothing has come from the server over this request's connection since `time`.
+  [[nodiscard]] bool silent_since(SteadyClock::time_point time) const;
+  /// Ends the connection that it went over, so that it can't arrive late.
+  void close_connection();
 
  private:
   static Task<> run(request::ThreadContext& thread, upstream::Identity identity,

@@ -34,20 +34,22 @@ class Asking {
   Asking& operator=(const Asking&) = delete;
   ~Asking() {
     call_->abandon();
-    book_.undelivered(delivery_, Undelivered::kLater);
+    book_.undelivered(delivery_, how_);
   }
+  void answered() { how_ = Undelivered::kAsked; }
 
  private:
   Book& book_;
   const Delivery& delivery_;
   std::shared_ptr<Call> call_;
+  Undelivered how_ = Undelivered::kLater;
 };
 
 Task<> ask(ThreadContext& thread, Delivery delivery, std::shared_ptr<const Client> client) {
   auto& book = thread.services.leases;
   const auto call =
       Call::start(thread, client->identity, client->sticky, asking_head(delivery.holder.head), {});
-  const Asking asking{book, delivery, call};
+  Asking asking{book, delivery, call};
   if (!co_await wait_for_answer(thread, call, kAskLimit) || !*call->outcome) co_return;
   const auto& answer = **call->outcome;
   kube::Encoding encoding{};
@@ -58,6 +60,7 @@ Task<> ask(ThreadContext& thread, Delivery delivery, std::shared_ptr<const Clien
   }
   if (auto real = parse_lease(encoding, answer.body)) {
     book.observed(delivery.key, std::move(*real), encoding, answer.body, std::nullopt);
+    asking.answered();
   }
 }
 

@@ -1,5 +1,6 @@
 #include "lease/outcome.h"
 
+#include <optional>
 #include <utility>
 
 #include "holdfast/telemetry/log.h"
@@ -10,8 +11,32 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr auto kLook = 100ms;
 /// HTTP/2 connections that say nothing are closed sooner; one of HTTP/1.1 may be waited for longer.
 constexpr auto kLongest = 60s;
+/// What a connection may take to speak again when the link is back. One that lost its packets in a
+/// cut sends them again only after as long a time as the cut took (RFC 6298, section 5.5), and a
+/// node may be given up by then.
+constexpr auto kRecovery = 400ms;
+
+/// Whether the link was away while somebody waited, and since when it is back.
+class Return {
+ public:
+  explicit Return(const upstream::LinkMonitor& link) : link_{link} {}
+  /// Null: it was never away, or is still.
+  std::optional<SteadyClock::time_point> since() {
+    const bool online = link_.state() == upstream::Link::kOnline;
+    away_ = away_ || !online;
+    if (!online) since_.reset();
+    if (online && away_ && !since_) since_ = SteadyClock::now();
+    return since_;
+  }
+
+ private:
+  const upstream::LinkMonitor& link_;
+  bool away_ = false;
+  std::optional<SteadyClock::time_point> since_;
+};
 
 /// However it ends, the book is told once.
 class Telling {
@@ -48,8 +73,13 @@ Task<> await_outcome(request::ThreadContext& thread, std::shared_ptr<Call> call,
                      identity::Credential credential) {
   Telling telling{thread.services.leases, delivery, call};
   const auto limit = SteadyClock::now() + kLongest;
+  Return back{thread.services.link};
   while (!call->outcome && SteadyClock::now() < limit) {
-    co_await call->changed.wait_for(limit - SteadyClock::now());
+    co_await call->changed.wait_for(kLook);
+    const auto since = back.since();
+    if (since && SteadyClock::now() - *since >= kRecovery && call->silent_since(*since)) {
+      call->close_connection();
+    }
   }
   if (!call->outcome || !*call->outcome) co_return;
   const auto& answer = **call->outcome;

@@ -159,7 +159,10 @@ class Steering {
     }
     const Ending ending{book_, key_, verdict};
     if (verdict.answer == Verdict::Answer::kAcknowledge) {
-      if (is_offline() && !co_await credential_holds()) co_return;
+      if (is_offline()) {
+        const bool holds = co_await credential_holds();
+        if (!holds) co_return;
+      }
       co_return co_await acknowledge(verdict);
     }
     if (verdict.answer == Verdict::Answer::kRefuse) co_return co_await refuse();

@@ -86,11 +86,6 @@ Action action_of(config::CacheAction action) {
 
 constexpr std::string_view kTokenResource = "serviceaccounts/token";
 
-bool is_token_request(const RequestAttributes& request) {
-  return request.gvr.group.empty() && request.gvr.resource == "serviceaccounts" &&
-         request.subresource == "token" && request.verb == Verb::kCreate && !request.dry_run;
-}
-
 /// Whoever reads a replayable token from a disk is that service account: it is kept in memory
 /// unless a rule names the very resource, which is the operator saying so.
 Decision decide_token(const RequestAttributes& request, const RequestContext& context,
@@ -106,6 +101,11 @@ Decision decide_token(const RequestAttributes& request, const RequestContext& co
 }
 
 }  // namespace
+
+bool is_token_request(const RequestAttributes& request) {
+  return request.gvr.group.empty() && request.gvr.resource == "serviceaccounts" &&
+         request.subresource == "token" && request.verb == Verb::kCreate && !request.dry_run;
+}
 
 Decision decide(const RequestAttributes& request, const RequestContext& context,
                 const config::Config& config) {

@@ -108,8 +108,11 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   const bool matters = request->credential.kind == identity::Credential::Kind::kCertificate ||
                        rules_name_principals(*thread.config);
   const bool away = thread.services.link.state() == upstream::Link::kOffline;
-  // Writes, Leases and tunnels do not wait for that: what is not known is kept more carefully.
-  const bool kept = request->attributes.is_read() && request->head().upgrade.empty();
+  // Other writes, Leases and tunnels do not wait for that: what is not known is kept more
+  // carefully.
+  const bool kept =
+      (request->attributes.is_read() || policy::is_token_request(request->attributes)) &&
+      request->head().upgrade.empty();
   if (matters && kept && !away && request->client->may_forward) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
   } else if (matters && away) {

@@ -204,8 +204,8 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
     // The request may or may not have been carried out: no Status could say which, and the client
     // knows best whether to ask again.
     if (thread.services.link.state() == upstream::Link::kOffline) {
-      co_await answer_offline(thread, request,
-                              offline && offline->repeatable() ? offline : nullptr);
+      auto* repeated = offline && offline->repeatable() ? offline : nullptr;
+      co_await answer_offline(thread, request, repeated);
     } else if (head.error().code == make_error_code(Errc::kUnavailable)) {
       // It was not: the server's GOAWAY crossed it. Its client knows how to send it again.
       request->reply.refuse();
@@ -237,8 +237,8 @@ Task<> forward(ThreadContext& thread, std::shared_ptr<Request> request,
   }
   if (offline && offline->learns()) {
     const auto encoding = written ? written->encoding() : kube::Encoding{};
-    co_await offline->answered(status, encoding,
-                               written ? std::move(*written).body() : std::nullopt);
+    auto body_shown = written ? std::move(*written).body() : std::nullopt;
+    co_await offline->answered(status, encoding, std::move(body_shown));
   } else if (effect != Effect::kNone) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
     if (!request->principal) request->principal = read::known_principal(thread, *request);

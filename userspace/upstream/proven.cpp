@@ -25,6 +25,7 @@ class NotingStream final : public http::ClientStream {
   void cancel() override { next_->cancel(); }
   SteadyClock::time_point last_received() const override { return next_->last_received(); }
   void nudge() override { next_->nudge(); }
+  void close_connection() override { next_->close_connection(); }
 
  private:
   std::unique_ptr<http::ClientStream> next_;

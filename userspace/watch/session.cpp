@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "holdfast/kube/status_reasons.h"
+#include "read/inflate.h"
 #include "read/offline_answer.h"
 #include "read/read.h"
 #include "read/refusal.h"
@@ -32,16 +34,56 @@ bool retry_later(unsigned status) {
   return status == 429 || status >= 500;
 }
 
-// The Accept header that gets exactly this representation again.
-std::string accept_exactly(const kube::Representation& representation) {
-  std::string accept = representation.encoding == kube::Encoding::kProtobuf
-                           ? "application/vnd.kubernetes.protobuf;stream=watch"
-                           : "application/json;stream=watch";
+// The Accept header that gets exactly this representation again, of a watch or of a list.
+std::string accept_exactly(const kube::Representation& representation, bool watch) {
+  auto accept = kube::content_type(representation.encoding, false);
+  if (watch) accept += ";stream=watch";
   if (representation.transform == kube::Transform::kPartialObjectMetadata) {
     accept += ";as=PartialObjectMetadata;g=meta.k8s.io;v=" + representation.transform_version;
   }
   return accept;
 }
+
+/// A list's body on its way into a difference.
+class ListReading {
+ public:
+  ListReading(const http::ResponseHead& head, kube::Encoding encoding, Difference& difference)
+      : splitter_{kube::ListSplitter::create(encoding, [&difference](kube::Object object) {
+          difference.add(std::move(object));
+          return Result<void>{};
+        })} {
+    kube::Encoding have{};
+    bool stream = false;
+    const auto packed = head.headers.get("content-encoding");
+    if (packed == "gzip") inflater_ = std::make_unique<read::Inflater>();
+    failed_ = !kube::parse_content_type(head.headers.get("content-type"), have, stream) || stream ||
+              have != encoding || (!packed.empty() && !inflater_);
+  }
+  [[nodiscard]] bool fits() const { return !failed_; }
+  void feed(const Slice& piece) {
+    if (!inflater_) return split(piece);
+    const auto unpacked =
+        inflater_->feed(piece.view(), [this](const Slice& plain) { split(plain); });
+    failed_ = failed_ || !unpacked;
+  }
+  /// The list's resourceVersion; 0: it can't be read.
+  kube::ResourceVersion finish() {
+    if (failed_ || (inflater_ && !inflater_->finished())) return 0;
+    const auto meta = splitter_->finish();
+    kube::ResourceVersion version = 0;
+    if (meta && meta->continue_token.empty()) {
+      kube::parse_resource_version(meta->resource_version, version);
+    }
+    return version;
+  }
+
+ private:
+  void split(const Slice& plain) { failed_ = failed_ || !splitter_->feed(plain.view()); }
+
+  std::unique_ptr<kube::ListSplitter> splitter_;
+  std::unique_ptr<read::Inflater> inflater_;
+  bool failed_ = false;
+};
 
 }  // namespace
 
@@ -132,7 +174,20 @@ http::RequestHead Session::upstream_head() const {
        {"resourceVersionMatch", ""},
        {"sendInitialEvents", ""},
        {"timeoutSeconds", left ? std::to_string(std::max(*left, 1u)) : std::string{}}});
-  head.headers.set("accept", accept_exactly(representation_));
+  head.headers.set("accept", accept_exactly(representation_, true));
+  return head;
+}
+
+http::RequestHead Session::list_head() const {
+  auto head = request::upstream_head(request_->head());
+  head.target = request::rewrite_query(head.target, {{"watch", ""},
+                                                     {"allowWatchBookmarks", ""},
+                                                     {"resourceVersion", ""},
+                                                     {"resourceVersionMatch", ""},
+                                                     {"sendInitialEvents", ""},
+                                                     {"timeoutSeconds", ""}});
+  head.headers.set("accept", accept_exactly(representation_, false));
+  head.headers.set("accept-encoding", "gzip");
   return head;
 }
 
@@ -180,6 +235,13 @@ Task<Session::Outcome> Session::follow() {
   if (status == 410 && behind_ != 0) {
     give_up_gap();
     co_return Outcome::kAgain;
+  }
+  if (status == 410 && request_->reply.started()) {
+    if (auto difference = find_difference()) {
+      auto expired = Slice::own(kube::render_error_event(
+          representation_.encoding, kube::expired("the API server has forgotten these events")));
+      co_return co_await tell_difference(std::move(difference), std::move(expired));
+    }
   }
   if (status != 200) co_return co_await answer_refusal(attempt);
   co_return co_await pass_events(attempt);
@@ -282,9 +344,16 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
         co_return Outcome::kEnded;
       }
       if (!*more) break;
-      if (event.type == kube::EventType::kError && event.status_code == 410 && behind_ != 0) {
-        give_up_gap();  // and `batch` is empty: all of it was known
-        co_return Outcome::kAgain;
+      if (event.type == kube::EventType::kError && event.status_code == 410) {
+        if (behind_ != 0) {
+          give_up_gap();  // and `batch` is empty: all of it was known
+          co_return Outcome::kAgain;
+        }
+        co_await until_durable();
+        if (!co_await deliver(std::exchange(batch, {}))) co_return Outcome::kEnded;
+        if (auto difference = find_difference()) {
+          co_return co_await tell_difference(std::move(difference), event.frame);
+        }
       }
       last = !take(event, batch);
     }
@@ -302,6 +371,85 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     co_return Outcome::kEnded;
   }
   co_return Outcome::kCut;
+}
+
+// The list that this query was shown last tells, if every event since is in it and no other: then
+// it is what the client has.
+std::unique_ptr<Difference> Session::find_difference() {
+  if (!request_->principal || !initial_done_ || delivered_ == 0) return nullptr;
+  auto query = request::query_of(*request_, *request_->principal, representation_);
+  if (!query) return nullptr;
+  auto& store = thread_.services.store;
+  auto base = store.list(*query, {representation_}, delivered_);
+  auto bodies = store.list(std::move(*query), {representation_}, delivered_);
+  const auto fits = [this](const cache::ListAnswer& answer) {
+    return answer.outcome == cache::Outcome::kHit && answer.snapshot &&
+           answer.snapshot->resource_version() == delivered_;
+  };
+  if (!fits(base) || !fits(bodies)) return nullptr;
+  auto difference = Difference::create(std::move(base.snapshot), std::move(bodies.snapshot));
+  return difference ? std::move(*difference) : nullptr;
+}
+
+Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> difference,
+                                                Slice expired) {
+  const auto attempt = read::Attempt::start(thread_, request_, list_head());
+  const read::AttemptGuard guard{attempt};
+  while (!attempt->head) {
+    if (co_await read::Attempt::wait(attempt, read::patience(thread_))) continue;
+    thread_.pool.late(request_->client->sticky);
+    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
+  }
+  ++failures_;
+  if (!*attempt->head) co_return Outcome::kCut;
+  const auto& head = **attempt->head;
+  read::note_status(thread_, *request_, head.status);
+  if (retry_later(head.status)) co_return Outcome::kCut;
+  if (head.status == 401) {
+    co_await end();
+    co_return Outcome::kEnded;
+  }
+  std::optional<std::pair<std::vector<kube::WatchEvent>, kube::ResourceVersion>> told;
+  // Else it may watch but not list, for instance.
+  if (head.status == 200) {
+    ListReading reading{head, representation_.encoding, *difference};
+    while (reading.fits()) {
+      const auto piece = co_await attempt->stream->read();
+      if (!piece) co_return Outcome::kCut;
+      if (piece->empty()) break;
+      reading.feed(*piece);
+    }
+    const auto version = reading.finish();
+    // One that is older than what was delivered comes from a server that lags, or from the past.
+    if (version >= delivered_) {
+      if (auto events = difference->finish()) told.emplace(std::move(*events), version);
+    }
+  }
+  if (!told) {
+    co_await request_->reply.write(std::move(expired), true);
+    co_return Outcome::kEnded;
+  }
+  failures_ = 0;
+  co_return co_await deliver_difference(difference->type(), std::move(told->first), told->second);
+}
+
+Task<Session::Outcome> Session::deliver_difference(kube::TypeMeta type,
+                                                   std::vector<kube::WatchEvent> events,
+                                                   kube::ResourceVersion to) {
+  thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kRelist);
+  if (!recorder_) begin_recording();
+  if (recorder_) recorder_->difference(events, to, on_disk());
+  co_await until_durable();
+  std::string batch;
+  for (const auto& event : events) {
+    batch += event.frame.view();
+    if (batch.size() < kBatch) continue;
+    if (!co_await deliver(std::exchange(batch, {}))) co_return Outcome::kEnded;
+  }
+  if (wants_bookmarks_) batch += kube::render_bookmark(representation_.encoding, type, to, false);
+  delivered_ = to;
+  if (!co_await deliver(std::move(batch))) co_return Outcome::kEnded;
+  co_return Outcome::kAgain;
 }
 
 Task<> Session::pass_untouched(std::shared_ptr<read::Attempt> attempt, http::ResponseHead head) {
@@ -328,19 +476,7 @@ bool Session::take(kube::WatchEvent& event, std::string& batch) {
     batch += event.frame.view();
     return false;
   }
-  if (recorder_) {
-    std::function<void(bool)> on_done;
-    if (durable_) {
-      ++durable_->queued;
-      on_done = [durable = durable_, executor = thread_.executor](bool) {
-        boost::asio::post(executor, [durable] {
-          ++durable->written;
-          durable->event.notify_all();
-        });
-      };
-    }
-    recorder_->event(event, std::move(on_done));
-  }
+  if (recorder_) recorder_->event(event, on_disk());
   // Without that mark, the first event that is not of the initial state tells.
   if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {
     initial_done_ = true;
@@ -354,6 +490,17 @@ bool Session::take(kube::WatchEvent& event, std::string& batch) {
   if (initial_done_) delivered_ = std::max(delivered_, version);
   if (shown) batch += event.frame.view();
   return true;
+}
+
+std::function<void(bool)> Session::on_disk() {
+  if (!durable_) return {};
+  ++durable_->queued;
+  return [durable = durable_, executor = thread_.executor](bool) {
+    boost::asio::post(executor, [durable] {
+      ++durable->written;
+      durable->event.notify_all();
+    });
+  };
 }
 
 // What a kubelet acts on reaches it after it is on disk: a crash in between must not make it

@@ -11,6 +11,7 @@
 #include "read/attempt.h"
 #include "request/context.h"
 #include "request/request.h"
+#include "watch/difference.h"
 
 namespace holdfast::watch {
 
@@ -36,6 +37,12 @@ class Session {
   Task<Outcome> follow();
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
+  /// After a 410: what this watch's events have led to so far; null when that is not known.
+  [[nodiscard]] std::unique_ptr<Difference> find_difference();
+  /// Lists, and delivers what became of it since; `expired` (an event) when that can't be.
+  Task<Outcome> tell_difference(std::unique_ptr<Difference> difference, Slice expired);
+  Task<Outcome> deliver_difference(kube::TypeMeta type, std::vector<kube::WatchEvent> events,
+                                   kube::ResourceVersion to);
   /// For what can't be read: as it comes, and over when it ends.
   Task<> pass_untouched(std::shared_ptr<read::Attempt> attempt, http::ResponseHead head);
   /// Takes one event into account; false when it ends the watch.
@@ -57,6 +64,8 @@ class Session {
   void give_up_gap();
   void begin_recording();
   [[nodiscard]] http::RequestHead upstream_head() const;
+  [[nodiscard]] http::RequestHead list_head() const;
+  [[nodiscard]] std::function<void(bool)> on_disk();
   [[nodiscard]] bool from_the_start() const;
   [[nodiscard]] std::optional<std::uint32_t> seconds_left() const;
   void set_state(std::optional<telemetry::WatchState> state);

@@ -49,6 +49,10 @@ class WatchRecorder {
   /// `on_done` (may be empty) runs on the writer thread when the event is on disk, or with false
   /// after the collection was marked broken.
   virtual void event(const kube::WatchEvent& event, std::function<void(bool stored)> on_done) = 0;
+  /// All that happened up to `to` while nobody watched, at once: what a new list says of the one
+  /// that this watch followed so far. Deletions first; those are not younger than `to`.
+  virtual void difference(std::vector<kube::WatchEvent> events, kube::ResourceVersion to,
+                          std::function<void(bool stored)> on_done) = 0;
 };
 
 /// A list as it was shown, at one moment. Bodies are read from disk as they are asked for.

@@ -34,6 +34,9 @@ class ClientStream {
   [[nodiscard]] virtual SteadyClock::time_point last_received() const { return {}; }
   /// Asks the server for such a byte, where the protocol can (HTTP/2 PING).
   virtual void nudge() {}
+  /// Closes the connection under it at once, all of its streams included, and drops what is not
+  /// sent yet: for a request that must not arrive late. Pending calls end with kReset.
+  virtual void close_connection() { cancel(); }
 };
 
 struct ClientLimits {

@@ -53,6 +53,9 @@ struct RequestContext {
   bool upgrade = false;  ///< the request asks for another protocol
 };
 
+/// A create of `serviceaccounts/token` that counts (no dryRun): what a kubelet asks for its pods.
+bool is_token_request(const kube::RequestAttributes& request);
+
 /// Pure; the same answer for the same arguments. Costs a glob or six per rule.
 Decision decide(const kube::RequestAttributes& request, const RequestContext& context,
                 const config::Config& config);

@@ -50,6 +50,24 @@ TEST(JsonObject, ReadsMetadata) {
             R"("spec":{"n":1.50,"big":12345678901234567890123,"s":"\u00e9\/ {"}})");
 }
 
+TEST(JsonObject, GetsAnotherResourceVersion) {
+  const auto o = parse_json(
+      R"({"kind":"Pod","apiVersion":"v1","spec":{"resourceVersion":"1","metadata":{"resourceVersion":"2"}},)"
+      R"("metadata":{"name":"web","annotations":{"resourceVersion":"3"},"resourceVersion":"77",)"
+      R"("labels":{"a":"b"}},"x":1.50})");
+  ASSERT_TRUE(o);
+  const auto changed = restamp(Encoding::kJson, o->body.view(), 12345);
+  ASSERT_TRUE(changed) << changed.error().to_string();
+  EXPECT_EQ(
+      changed->view(),
+      R"({"spec":{"resourceVersion":"1","metadata":{"resourceVersion":"2"}},)"
+      R"("metadata":{"name":"web","annotations":{"resourceVersion":"3"},"resourceVersion":"12345",)"
+      R"("labels":{"a":"b"}},"x":1.50})");
+  for (const char* text : {R"({"metadata":{"name":"web"}})", R"({"spec":{}})", "{", ""}) {
+    EXPECT_FALSE(restamp(Encoding::kJson, text, 5)) << text;
+  }
+}
+
 TEST(JsonObject, IsMinifiedAndLosesItsTypeWhereverItStands) {
   const std::string want = R"({"a":[1, {"kind":"x"}],"metadata":{"name":"n"}})";
   const auto minified = nlohmann::json::parse(want).dump();
@@ -139,6 +157,18 @@ TEST(ProtobufObject, ReadsMetadata) {
   EXPECT_EQ(o->meta.labels.at("app"), "a");
   EXPECT_EQ(o->body.view(), body);
   EXPECT_EQ(render_object(Encoding::kProtobuf, o->type, o->body.view()), bytes);
+}
+
+TEST(ProtobufObject, GetsAnotherResourceVersion) {
+  const auto body = testing::protobuf_body("web", "77", {{"a", "b"}}, {{"c", "d"}});
+  for (const ResourceVersion version : {ResourceVersion{5}, ResourceVersion{12345678901}}) {
+    const auto changed = restamp(Encoding::kProtobuf, body, version);
+    ASSERT_TRUE(changed) << changed.error().to_string();
+    EXPECT_EQ(changed->view(),
+              testing::protobuf_body("web", std::to_string(version), {{"a", "b"}}, {{"c", "d"}}));
+  }
+  EXPECT_FALSE(restamp(Encoding::kProtobuf, "\x12\x01x", 5));
+  EXPECT_FALSE(restamp(Encoding::kProtobuf, "garbage", 5));
 }
 
 TEST(ProtobufObject, RefusesWhatIsNone) {

@@ -82,6 +82,95 @@ TEST_F(SessionTest, ResumesFromTheLastDeliveredVersion) {
   EXPECT_FALSE(exchange_->ended || exchange_->aborted);
 }
 
+const std::string kExpired =
+    R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
+    R"("message":"too old resource version","reason":"Expired","code":410}})"
+    "\n";
+
+TEST_F(SessionTest, AfterA410TheDifferenceIsDelivered) {
+  shown(100, {item("changed", 50), item("gone", 51), item("replaced", 52), item("same", 53)});
+  const auto first = script();
+  watch("&resourceVersion=100&allowWatchBookmarks=true");
+  first->send(event("ADDED", item("late", 105)) + bookmark(110));
+  run_until_body_has("BOOKMARK");
+  first->cut();
+  script()->send(kExpired);
+  const auto list = script();
+  auto body = cache::json_list(200, {item("changed", 180), item("late", 105), item("new", 150),
+                                     item("replaced", 190), item("same", 53)});
+  body.replace(body.find("uid-replaced"), 12, "uid-another1");
+  list->send(body);
+  list->end();
+  const auto resumed = script();
+  run_until([&] { return pool_.opened.size() == 4; });
+  EXPECT_THAT(pool_.opened[2].target, Not(HasSubstr("watch")));
+  EXPECT_THAT(pool_.opened[2].target, Not(HasSubstr("resourceVersion")));
+  EXPECT_THAT(pool_.opened[3].target, HasSubstr("resourceVersion=200"));
+  resumed->send(event("MODIFIED", item("new", 210)));
+  run_until_body_has("210");
+  EXPECT_THAT(delivered(),
+              ElementsAre("ADDED late@105", "BOOKMARK @110", "DELETED gone@110",
+                          "DELETED replaced@110", "ADDED new@150", "MODIFIED changed@180",
+                          "ADDED replaced@190", "BOOKMARK @200", "MODIFIED new@210"));
+  EXPECT_FALSE(exchange_->ended || exchange_->aborted);
+  // What is remembered followed.
+  EXPECT_EQ(items(query_for(kPath)),
+            (cache::Strings{"apps/changed@180", "apps/late@105", "apps/new@210",
+                            "apps/replaced@190", "apps/same@53"}));
+}
+
+TEST_F(SessionTest, A410IsDeliveredWhereTheBaseIsNotKnown) {
+  const auto first = script();
+  watch("&resourceVersion=100");
+  first->send(event("ADDED", item("b", 105)));
+  run_until_body_has("uid-b");
+  first->cut();
+  script()->send(kExpired);
+  run_until_over();
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_EQ(pool_.opened.size(), 2u);
+  EXPECT_THAT(delivered(), ElementsAre("ADDED b@105", "ERROR 410"));
+}
+
+TEST_F(SessionTest, A410IsDeliveredToWhoMayNotList) {
+  shown(100, {item("a", 50)});
+  const auto first = script();
+  watch("&resourceVersion=100");
+  first->send(kExpired);
+  const auto refusal = script(403);
+  refusal->end();
+  run_until_over();
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_THAT(delivered(), ElementsAre("ERROR 410"));
+}
+
+TEST_F(SessionTest, AListThatIsCutShortIsAskedForAgain) {
+  shown(100, {item("a", 50), item("b", 51)});
+  script()->send(kExpired);
+  const auto half = script();
+  const auto body = cache::json_list(200, {item("a", 50), item("c", 150)});
+  watch("&resourceVersion=100");
+  half->send(body.substr(0, body.size() / 2));
+  half->cut();
+  script()->send(kExpired);
+  const auto whole = script();
+  whole->send(body);
+  whole->end();
+  run_until_body_has("uid-c");
+  EXPECT_THAT(delivered(), ElementsAre("DELETED b@100", "ADDED c@150"));
+}
+
+TEST_F(SessionTest, AListFromThePastIsNoDifference) {
+  shown(100, {item("a", 50)});
+  script()->send(kExpired);
+  const auto list = script();
+  list->send(cache::json_list(99, {}));
+  list->end();
+  watch("&resourceVersion=100");
+  run_until_over();
+  EXPECT_THAT(delivered(), ElementsAre("ERROR 410"));
+}
+
 TEST_F(SessionTest, ShowsBookmarksToWhoAskedForThem) {
   const auto stream = script();
   watch("&resourceVersion=100&allowWatchBookmarks=true");
