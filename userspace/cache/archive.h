@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -29,6 +30,10 @@ class Archive {
  public:
   Archive(Shelf& disk, Shelf& memory, const Keys& keys, const Clock& clock, Counters& counters)
       : disk_{disk}, memory_{memory}, keys_{keys}, clock_{clock}, counters_{counters} {}
+
+  /// Changes when what was shown so far does not count any more. Any thread.
+  [[nodiscard]] std::uint64_t era() const { return era_; }
+  void begin_era() { ++era_; }
 
   // Lists (assemblies.cpp).
   std::shared_ptr<Assembly> begin(const Query& query, const RecordOptions& options);
@@ -138,6 +143,7 @@ class Archive {
   std::map<Id, std::shared_ptr<Assembly>> waiting_;  ///< by collection and continue token
   std::vector<std::weak_ptr<Assembly>> open_;
   std::map<Id, unsigned> followers_;
+  std::atomic<std::uint64_t> era_{1};
 };
 
 }  // namespace holdfast::cache
