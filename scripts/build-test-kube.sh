@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the Kubernetes of the tests (build/kube/hf-kube, hf-kubelet, hf-node) and their client-go client (hf-client).
+# Builds the Kubernetes of the tests (build/kube/hf-kube, hf-kubelet, hf-node), their client-go client (hf-client)
+# and the cases of property tests (hf-cases).
 # The first build compiles Kubernetes itself, which takes about ten minutes on two cores; without changes it
 # is a matter of a second. With KUBEBUILDER_ASSETS set to a folder that holds kube-apiserver, etcd and
 # kubectl, those are used in tests instead, and only the rest is built.
@@ -13,10 +14,10 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 
-commands="./cmd/hf-kube ./cmd/hf-kubelet ./cmd/hf-node ./cmd/hf-client"
+commands="./cmd/hf-kube ./cmd/hf-kubelet ./cmd/hf-node ./cmd/hf-client ./cmd/hf-cases"
 if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -x "$KUBEBUILDER_ASSETS/kube-apiserver" ] && [ -x "$KUBEBUILDER_ASSETS/etcd" ]; then
   echo "build-test-kube: kube-apiserver and etcd come from $KUBEBUILDER_ASSETS"
-  commands="./cmd/hf-kubelet ./cmd/hf-node ./cmd/hf-client"
+  commands="./cmd/hf-kubelet ./cmd/hf-node ./cmd/hf-client ./cmd/hf-cases"
 fi
 
 stamp=$out/.built-from

@@ -34,6 +34,27 @@ class Audit:
     def count(self, **filters):
         return len(self.requests(**filters))
 
+    def open_watches(self, since=0, **filters):
+        """Watches that have begun and not ended, narrowed as with `requests`."""
+        begun = {event["auditID"]: event for event in self.requests(since, verb="watch", **filters)}
+        for event in self._events(since):
+            if event["stage"] in ("ResponseComplete", "Panic"):
+                begun.pop(event["auditID"], None)
+        return list(begun.values())
+
+    def most_watches(self, since=0, **filters):
+        """How many watches were open at once at most. API servers may log an end a little late."""
+        mine = {event["auditID"] for event in self.requests(since, verb="watch", **filters)}
+        moments = []
+        for event in self._events(since):
+            if event["auditID"] in mine and event["stage"] in ("ResponseStarted", "ResponseComplete"):
+                moments.append((event["stageTimestamp"], 1 if event["stage"] == "ResponseStarted" else -1))
+        most = now = 0
+        for _, step in sorted(moments):
+            now += step
+            most = max(most, now)
+        return most
+
     def _events(self, since):
         if not self._path.exists():
             return

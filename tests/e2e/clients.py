@@ -171,13 +171,14 @@ class GoClient(LineClient):
 
     def __init__(self, place, credential, log, host=f"https://{SERVICE_V4}", encoding="protobuf", http1=False,
                  watch_list=True, user_agent="", identities=None):
-        """`identities`: further certificates of the same process, for commands with as_=name."""
+        """`identities`: further key pairs or token files of the same process, for commands with **{"as": name}."""
         argv = [BINARIES / "hf-client", f"--host={host}", f"--encoding={encoding}", f"--user-agent={user_agent}",
                 *credential.flags()]
         if http1:
             argv.append("--http1")
         for name, pair in (identities or {}).items():
-            argv.append(f"--identity={name}={pair.certificate},{pair.key}")
+            proof = f"token:{pair}" if isinstance(pair, Path) else f"{pair.certificate},{pair.key}"
+            argv.append(f"--identity={name}={proof}")
         env = {"KUBE_FEATURE_WatchListClient": "true" if watch_list else "false", "PATH": "/usr/bin:/bin:/usr/sbin"}
         super().__init__(place, argv, log, env)
 

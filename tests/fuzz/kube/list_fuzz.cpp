@@ -1,7 +1,7 @@
 #include <optional>
 #include <vector>
 
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 #include "holdfast/kube/list.h"
 
 using namespace holdfast;

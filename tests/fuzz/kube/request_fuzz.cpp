@@ -1,4 +1,4 @@
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 #include "holdfast/kube/media_type.h"
 #include "holdfast/kube/request_attributes.h"
 

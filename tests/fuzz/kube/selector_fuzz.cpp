@@ -1,4 +1,4 @@
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 #include "holdfast/kube/selector.h"
 
 using namespace holdfast::kube;

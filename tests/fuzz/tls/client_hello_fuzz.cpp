@@ -1,23 +1,12 @@
-#include <cstdint>
-#include <cstdlib>
-#include <string_view>
-
+#include "fuzz/fuzz.h"
 #include "holdfast/tls/client_hello.h"
 
 using namespace holdfast::tls;
 
-namespace {
-
-void claim(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
-
 /// A prefix asks for more or says what the whole says: the verdict does not hang on how the bytes
 /// arrive. What is asked for is always more than what is there, and bounded.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view bytes{reinterpret_cast<const char*>(data), size};
+  const auto bytes = to_text(data, size);
   const auto whole = parse_client_hello(bytes);
   for (std::size_t length = 0; length < size; length += 1 + length / 8) {
     const auto part = parse_client_hello(bytes.substr(0, length));

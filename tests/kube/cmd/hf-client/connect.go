@@ -24,16 +24,21 @@ type options struct {
 	identities                                                                      identityFlags
 }
 
-// identityFlags are further client certificates of the same process, by name, as K3s' process has them.
+// identityFlags are further credentials of the same process, by name: client certificates (cert,key), as K3s'
+// process has them, or token files (token:FILE), each with connections of its own.
 type identityFlags map[string][2]string
 
 func (f identityFlags) String() string { return "" }
 
 func (f identityFlags) Set(text string) error {
 	name, files, _ := strings.Cut(text, "=")
+	if token, is := strings.CutPrefix(files, "token:"); is {
+		f[name] = [2]string{token, ""}
+		return nil
+	}
 	cert, key, found := strings.Cut(files, ",")
 	if !found {
-		return fmt.Errorf("%q is not name=cert,key", text)
+		return fmt.Errorf("%q is neither name=cert,key nor name=token:FILE", text)
 	}
 	f[name] = [2]string{cert, key}
 	return nil
@@ -45,6 +50,9 @@ func newClients(o options) (map[string]*client, error) {
 	for name, pair := range o.identities {
 		own := o
 		own.tokenFile, own.clientCert, own.clientKey = "", pair[0], pair[1]
+		if pair[1] == "" {
+			own.tokenFile, own.clientCert = pair[0], ""
+		}
 		c, err := newClient(own)
 		if err != nil {
 			return nil, err
@@ -65,10 +73,12 @@ type client struct {
 	dynamic *dynamic.DynamicClient
 	dialer  dialer
 	codes   codes
+	sent    sent
 }
 
 func newClient(o options) (*client, error) {
-	c := &client{options: o, dialer: dialer{open: map[net.Conn]bool{}}, codes: codes{count: map[int]int{}}}
+	c := &client{options: o, dialer: dialer{open: map[net.Conn]bool{}}, codes: codes{count: map[int]int{}},
+		sent: sent{count: map[[3]string]int{}}}
 	config := &rest.Config{
 		Host:            o.host,
 		BearerTokenFile: o.tokenFile,
@@ -87,6 +97,7 @@ func newClient(o options) (*client, error) {
 	}
 	config.Dial = c.dialer.dial
 	config.Wrap(c.codes.wrap)
+	config.Wrap(c.sent.wrap)
 	if o.http1 {
 		config.NextProtos = []string{"http/1.1"}
 	}

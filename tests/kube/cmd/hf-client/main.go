@@ -37,7 +37,7 @@ func parseFlags() options {
 	flag.StringVar(&o.userAgent, "user-agent", "", "User-Agent; default: client-go's own")
 	flag.StringVar(&o.encoding, "encoding", "protobuf", "protobuf: typed clients; json: dynamic client")
 	flag.BoolVar(&o.http1, "http1", false, "offer http/1.1 only")
-	flag.Var(o.identities, "identity", "name=cert,key: another client of this process, for commands that say as=name")
+	flag.Var(o.identities, "identity", "name=cert,key or name=token:FILE: another client of this process, for commands that say as=name")
 	flag.Parse()
 	return o
 }

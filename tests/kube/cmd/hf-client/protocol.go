@@ -46,7 +46,12 @@ type command struct {
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
 
-	Holder   string  `json:"holder"`   // lease, elect: spec.holderIdentity
+	Count int     `json:"count"` // churn, reads: how many objects
+	Rate  float64 `json:"rate"`  // churn, reads: writes per second
+	Seed  int64   `json:"seed"`  // churn, reads: of the random numbers
+	Kind  string  `json:"kind"`  // churn: the kind of a custom resource
+
+	Holder   string  `json:"holder"`   // lease, elect: spec.holderIdentity; churn: the pods' node
 	Duration float64 `json:"duration"` // seconds: how long the Lease is good for
 	Interval float64 `json:"interval"` // seconds between two renewals
 }

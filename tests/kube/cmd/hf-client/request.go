@@ -33,6 +33,14 @@ func (c *client) run(ctx context.Context, cmd command) (reply, error) {
 		return c.watch(ctx, cmd)
 	case "informer":
 		return c.informer(ctx, cmd)
+	case "recorder":
+		return c.recorder(ctx, cmd)
+	case "churn":
+		return c.churn(ctx, cmd)
+	case "reads":
+		return c.reads(ctx, cmd)
+	case "requests":
+		return c.sent.reply(), nil
 	case "create", "update", "patch":
 		object, err := c.write(ctx, cmd)
 		return objectReply(object, err)
@@ -78,11 +86,7 @@ func (c *client) get(ctx context.Context, cmd command) (runtime.Object, error) {
 }
 
 func (c *client) listPage(ctx context.Context, cmd command) (runtime.Object, error) {
-	options := cmd.listOptions()
-	if c.isDynamic() {
-		return c.dynamicResource(cmd).List(ctx, options)
-	}
-	return c.request(cmd, "GET").VersionedParams(&options, scheme.ParameterCodec).Do(ctx).Get()
+	return c.listWith(ctx, cmd, cmd.listOptions())
 }
 
 func (c *client) list(ctx context.Context, cmd command) (reply, error) {

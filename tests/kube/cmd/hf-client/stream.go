@@ -10,22 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/cache"
 )
 
-func (c *client) openWatch(ctx context.Context, cmd command) (watch.Interface, error) {
-	options := cmd.listOptions()
-	if c.isDynamic() {
-		return c.dynamicResource(cmd).Watch(ctx, options)
-	}
-	options.Watch = true
-	return c.request(cmd, "GET").VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)
-}
-
 // watch prints one line per event until the stream ends or the command is stopped.
 func (c *client) watch(ctx context.Context, cmd command) (reply, error) {
-	stream, err := c.openWatch(ctx, cmd)
+	stream, err := c.watchWith(ctx, cmd, cmd.listOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 )
 
-const usage = "usage: hf-kube etcd|apiserver|controller-manager|kubectl [arguments]"
+const usage = "usage: hf-kube etcd|history|compact|apiserver|controller-manager|kubectl [arguments]"
 
 func main() {
 	if len(os.Args) < 2 {
@@ -29,6 +29,10 @@ func main() {
 	switch name {
 	case "etcd":
 		exitOnError(runEtcd(os.Args[1:]))
+	case "history":
+		exitOnError(runHistory(os.Args[1:]))
+	case "compact":
+		exitOnError(runCompact(os.Args[1:]))
 	case "apiserver":
 		run(apiserver.NewAPIServerCommand())
 	case "controller-manager":
