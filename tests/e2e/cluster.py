@@ -86,7 +86,9 @@ class Cluster:
 
     def _start_etcd(self):
         etcd = self.dir / "etcd"
-        etcd.mkdir(mode=0o700)
+        etcd.mkdir(mode=0o700, exist_ok=True)
+        for left in ("client.sock", "peer.sock"):
+            (etcd / left).unlink(missing_ok=True)
         client, peer = f"unix://{etcd}/client.sock", f"unix://{etcd}/peer.sock"
         argv = _program("etcd")
         if argv[0].endswith("hf-kube"):
@@ -166,6 +168,28 @@ class Cluster:
     def restart(self, *extra):
         self.kill()
         self.start_apiserver(*extra)
+
+    def save_etcd(self):
+        """A copy of everything that the cluster knows, for `use_etcd`; the API server is down meanwhile."""
+        saved = Path(tempfile.mkdtemp(prefix="etcd-", dir=self.dir)) / "data"
+        self._without_servers(lambda data: shutil.copytree(data, saved))
+        return saved
+
+    def use_etcd(self, saved=None):
+        """The cluster as it was saved; without that, an empty one: another cluster under the same CA."""
+        def replace(data):
+            shutil.rmtree(data)
+            if saved:
+                shutil.copytree(saved, data)
+
+        self._without_servers(replace)
+
+    def _without_servers(self, change):
+        self.kill()
+        stop(self._etcd)
+        change(self.dir / "etcd" / "data")
+        self._start_etcd()
+        self.start_apiserver()
 
     def close(self):
         stop(self._apiserver)

@@ -116,7 +116,8 @@ Result<std::string> read_body(Reader& reader, Head& head) {
   return body;
 }
 
-Result<Reader> ask(const std::string& socket, const std::string& target, Deadline deadline) {
+Result<Reader> ask(const std::string& socket, const std::string& target, Deadline deadline,
+                   std::string_view method = "GET") {
   auto fd = connect_unix(socket);
   if (!fd) {
     auto error = fd.error();
@@ -128,8 +129,9 @@ Result<Reader> ask(const std::string& socket, const std::string& target, Deadlin
     return error;
   }
   Reader reader{std::move(*fd), deadline};
-  auto sent =
-      reader.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  std::string head = std::string{method} + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
+  if (method == "POST") head += "Content-Length: 0\r\n";
+  auto sent = reader.send(head + "Connection: close\r\n\r\n");
   if (!sent) return sent.error();
   return reader;
 }
@@ -146,14 +148,27 @@ bool deliver_lines(std::string& buffer, const std::function<bool(std::string_vie
 
 }  // namespace
 
-Result<Reply> get(const std::string& socket, const std::string& target, milliseconds timeout) {
-  auto reader = ask(socket, target, std::chrono::steady_clock::now() + timeout);
+namespace {
+
+Result<Reply> call(const std::string& socket, const std::string& target, std::string_view method,
+                   milliseconds timeout) {
+  auto reader = ask(socket, target, std::chrono::steady_clock::now() + timeout, method);
   if (!reader) return reader.error();
   auto head = read_head(*reader);
   if (!head) return head.error();
   auto body = read_body(*reader, *head);
   if (!body) return body.error();
   return Reply{head->code, std::move(*body)};
+}
+
+}  // namespace
+
+Result<Reply> get(const std::string& socket, const std::string& target, milliseconds timeout) {
+  return call(socket, target, "GET", timeout);
+}
+
+Result<Reply> post(const std::string& socket, const std::string& target, milliseconds timeout) {
+  return call(socket, target, "POST", timeout);
 }
 
 Result<> follow(const std::string& socket, const std::string& target,

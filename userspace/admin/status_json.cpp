@@ -130,7 +130,9 @@ Json cache_json(const Status::Cache& cache) {
           {"collections", cache.collections},
           {"evictions", cache.evictions},
           {"write_queue_bytes", cache.write_queue_bytes},
-          {"reads", by_label<telemetry::CacheResult>(cache.reads)}};
+          {"reads", by_label<telemetry::CacheResult>(cache.reads)},
+          {"write_errors", cache.write_errors},
+          {"problem", cache.problem}};
 }
 
 Status::Cache cache_of(const Json& json) {
@@ -142,6 +144,8 @@ Status::Cache cache_of(const Json& json) {
   cache.evictions = json.at("evictions");
   cache.write_queue_bytes = json.at("write_queue_bytes");
   read_by_label<telemetry::CacheResult>(json.at("reads"), cache.reads);
+  cache.write_errors = json.value("write_errors", std::uint64_t{0});
+  cache.problem = json.value("problem", std::string{});
   return cache;
 }
 

@@ -115,11 +115,15 @@ StatusSection cache_section(const Status& s) {
     usage += " (" + std::to_string(static_cast<int>(percent)) + " %)";
   }
   StatusSection section{"Cache", {}};
+  if (!c.problem.empty()) section.rows.push_back({"In memory only", c.problem});
   section.rows.push_back({"Usage", usage});
   section.rows.push_back({"Holds", std::to_string(c.objects) + " objects in " +
                                        std::to_string(c.collections) + " collections"});
   section.rows.push_back({"Reads", numbers_text<telemetry::CacheResult>(c.reads)});
   if (c.evictions > 0) section.rows.push_back({"Evictions", std::to_string(c.evictions)});
+  if (c.write_errors > 0) {
+    section.rows.push_back({"Failed writes", std::to_string(c.write_errors)});
+  }
   if (c.write_queue_bytes > 0) {
     section.rows.push_back({"To be written", bytes_text(c.write_queue_bytes)});
   }

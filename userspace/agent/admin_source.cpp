@@ -1,5 +1,6 @@
 #include "agent/admin_source.h"
 
+#include "agent/cache_admin.h"
 #include "agent/evictions.h"
 #include "holdfast/telemetry/build_info.h"
 
@@ -28,7 +29,11 @@ void AdminSource::mirror() {
                         .objects = stats.objects,
                         .collections = stats.collections,
                         .evictions = stats.evictions,
-                        .write_queue_bytes = stats.queue_bytes});
+                        .write_queue_bytes = stats.queue_bytes,
+                        .persistent = stats.persistent,
+                        .dropped = stats.dropped_records,
+                        .corrupt = stats.corrupt_records,
+                        .write_errors = stats.write_errors});
   if (parts_.flows) parts_.flows->mirror();
   if (parts_.interceptor) {
     metrics.circuits_open(parts_.interceptor->open_circuits().size());
@@ -39,6 +44,10 @@ void AdminSource::mirror() {
 std::string AdminSource::metrics() {
   mirror();
   return parts_.metrics.serialize();
+}
+
+admin::Reply AdminSource::cache(const admin::CacheQuery& query) {
+  return answer_cache(query, parts_.store, parts_.identities, system_clock());
 }
 
 admin::Readiness AdminSource::ready() {
@@ -110,6 +119,8 @@ admin::Status AdminSource::status() {
   out.cache.collections = stats.collections;
   out.cache.evictions = stats.evictions;
   out.cache.write_queue_bytes = stats.queue_bytes;
+  out.cache.write_errors = stats.write_errors;
+  out.cache.problem = view.cache_problem;
   for (std::size_t i = 0; i < telemetry::kCacheResults; ++i) {
     out.cache.reads[i] = parts_.metrics.cache_reads(static_cast<telemetry::CacheResult>(i));
   }

@@ -22,6 +22,7 @@ class AdminSource final : public admin::Source {
     const config::Config& config;
     std::string config_path;
     cache::Store& store;
+    const identity::Registry& identities;
     upstream::LinkMonitor& link;
     const tls::Terminator& terminator;
     telemetry::Metrics& metrics;
@@ -40,6 +41,7 @@ class AdminSource final : public admin::Source {
   admin::Readiness ready() override;
   std::string metrics() override;
   telemetry::Broadcast& trace() override { return parts_.trace; }
+  admin::Reply cache(const admin::CacheQuery& query) override;
 
  private:
   void mirror();

@@ -31,9 +31,11 @@ Result<std::unique_ptr<IoThread>> IoThread::start(IoThreadOptions options) {
       upstream::Pool::create(executor, o.pool, o.link, std::move(*dialer), o.services.clock);
   self->principals_ = std::make_unique<request::PrincipalResolver>(executor, o.services.identities,
                                                                    *self->pool_, self->background_);
+  self->reviews_ = std::make_unique<request::AccessReviews>(executor, o.services.identities,
+                                                            *self->pool_, self->background_);
   self->context_.reset(new request::ThreadContext{executor, o.services, *self->pool_,
                                                   self->background_, *self->principals_,
-                                                  self->link_changed_, o.config});
+                                                  *self->reviews_, self->link_changed_, o.config});
   self->services_.reset(new proxy::ConnectionServices{
       .thread = *self->context_,
       .terminator = o.terminator,

@@ -68,6 +68,7 @@ class IoThread {
   Nursery listening_{io_.get_executor()};
   std::unique_ptr<upstream::Pool> pool_;
   std::unique_ptr<request::PrincipalResolver> principals_;
+  std::unique_ptr<request::AccessReviews> reviews_;
   Event link_changed_{io_.get_executor()};
   std::shared_ptr<void> link_subscription_;
   std::unique_ptr<request::ThreadContext> context_;

@@ -16,6 +16,7 @@ class ServingState {
     std::vector<std::string> targets;
     std::string certificate;  ///< how the requested one is doing; empty: none is requested
     std::string config_error;
+    std::string cache_problem;  ///< why the cache is in memory only; empty: it is on disk
     std::vector<std::string> restart_needed;
     std::chrono::system_clock::time_point link_since{};
   };

@@ -2,6 +2,7 @@
 
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,7 @@
 #include "agent/admission_control.h"
 #include "agent/adopter.h"
 #include "agent/certificate_requester.h"
+#include "agent/cluster_check.h"
 #include "agent/discovery.h"
 #include "agent/flow_pump.h"
 #include "agent/io_thread.h"
@@ -24,12 +26,14 @@
 #include "agent/self_test.h"
 #include "agent/service_discovery.h"
 #include "agent/serving_state.h"
+#include "agent/store_opener.h"
 #include "agent/target_keeper.h"
 #include "holdfast/config/reloader.h"
 #include "holdfast/kernel/listener_address.h"
 #include "holdfast/kernel/own_traffic.h"
 #include "holdfast/telemetry/log.h"
 #include "lease/book.h"
+#include "share/shared.h"
 #include "writes/shared.h"
 
 namespace holdfast::agent {
@@ -110,6 +114,7 @@ class WorkerImpl final : public Worker {
   Result<void> build_upstream();
   Result<void> build_interception();
   Result<void> build_discovery();
+  Result<void> build_cluster_check(const OwnAccess& access);
   Result<void> build_requester();
   Result<void> build_threads();
   Result<void> build_admin();
@@ -126,6 +131,9 @@ class WorkerImpl final : public Worker {
   void keep_last_online();
   void keep_splices();
   void count_bytes(std::size_t sent, std::size_t received);
+  [[nodiscard]] const std::string& socket_path() const {
+    return options_.admin_socket.empty() ? config_->admin.socket : options_.admin_socket;
+  }
   [[nodiscard]] kernel::Interceptor* interceptor() {
     return interceptor_ ? &*interceptor_ : nullptr;
   }
@@ -142,6 +150,7 @@ class WorkerImpl final : public Worker {
   Health health_;
   RecentPeers peers_;
   Discovery found_;
+  StoreOpener opener_;
   std::unique_ptr<cache::Store> store_;
   std::unique_ptr<Notes> notes_;
   std::unique_ptr<identity::Registry> identities_;
@@ -160,11 +169,13 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<TargetKeeper> targets_;
   std::unique_ptr<CertificateRequester> requester_;  ///< null as requested_
   std::unique_ptr<ServiceDiscovery> discovery_;
+  std::unique_ptr<ClusterCheck> cluster_;
   upstream::Identity own_identity_;        ///< null: none
   std::vector<Endpoint> service_targets_;  ///< what the API server last said
   bool discover_now_ = true;
   lease::Book leases_{clock_};
   std::unique_ptr<writes::Shared> writes_;
+  share::Shared shared_;
   std::unique_ptr<request::Services> services_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::vector<Endpoint> listening_;
@@ -174,6 +185,7 @@ class WorkerImpl final : public Worker {
   std::unique_ptr<config::Reloader> reloader_;
   std::optional<std::chrono::system_clock::time_point> kept_online_;
   bool beating_ = false;
+  bool restarting_ = false;  ///< the parent starts another worker
 };
 
 Result<void> WorkerImpl::build() {
@@ -188,12 +200,13 @@ Result<void> WorkerImpl::build() {
 }
 
 Result<void> WorkerImpl::build_store() {
-  auto store = cache::Store::open({.directory = config_->cache.dir,
-                                   .budget = config_->cache.budget,
-                                   .key_source = config_->cache.key.to_string()},
-                                  clock_);
+  auto store = opener_.open({.directory = config_->cache.dir,
+                             .budget = config_->cache.budget,
+                             .key_source = config_->cache.key.to_string()},
+                            clock_);
   if (!store) return store.error();
   store_ = std::move(*store);
+  serving_.update([&](ServingState::View& view) { view.cache_problem = opener_.problem(); });
   notes_ = std::make_unique<Notes>(store_->credentials());
   identities_ = identity::Registry::create(identity_options(*config_), store_->hmac_key(),
                                            store_->credentials(), clock_);
@@ -213,12 +226,18 @@ Result<void> WorkerImpl::build_upstream() {
     const std::time_t seconds = std::strtoll(kept->c_str(), nullptr, 10);
     if (seconds > 0) link.last_online = std::chrono::system_clock::from_time_t(seconds);
   }
+  // Another CA than before is another cluster, online or not.
+  if (auto bound = store_->bind_cluster(hash_of_roots(found_.ca_pem)); !bound) {
+    telemetry::log(spdlog::level::err, "cache", {{"error", bound.error().to_string()}});
+  }
   link_ = upstream::LinkMonitor::create(link, clock_);
   link_subscription_ = link_->subscribe(
       control_.get_executor(), [this](upstream::LinkTransition change) { on_link(change); });
 
   const auto state = config_->cache.dir + "/tls";
   auto ca = ca_file(found_, state);
+  // On a disk that is full or read-only.
+  if (!ca) ca = ca_file(found_, std::filesystem::path{socket_path()}.parent_path().string());
   if (!ca) return ca.error();
   tls::TerminatorOptions options{
       .source = std::string{source_name(config_->tls.source)},
@@ -313,6 +332,7 @@ Result<void> WorkerImpl::build_discovery() {
       spdlog::warn("the agent's own access: {}", identity.error().to_string());
     }
   }
+  if (auto check = build_cluster_check(access); !check) return check;
   discovery_ = std::make_unique<ServiceDiscovery>(found_.servers, std::move(*dialer),
                                                   std::move(access), found_.balanced, nursery_);
   if (const auto kept = store_->credentials().get_named(kServiceTargets)) {
@@ -321,6 +341,27 @@ Result<void> WorkerImpl::build_discovery() {
       if (const auto endpoint = Endpoint::parse(line)) service_targets_.push_back(*endpoint);
     }
   }
+  return {};
+}
+
+Result<void> WorkerImpl::build_cluster_check(const OwnAccess& access) {
+  auto dialer = upstream::Dialer::create(control_.get_executor(),
+                                         {.ca_pem = found_.ca_pem, .mark = kernel::kOwnMark});
+  if (!dialer) return dialer.error();
+  auto client = std::make_unique<upstream::ApiClient>(found_.servers, std::move(*dialer), nursery_);
+  cluster_ = std::make_unique<ClusterCheck>(
+      ClusterCheck::Parts{
+          .api = make_cluster_api(std::move(client), access),
+          .store = *store_,
+          .roots = hash_of_roots(found_.ca_pem),
+          .online = [this] { return link_->state() == upstream::Link::kOnline; },
+          .on_other_cluster =
+              [this] {
+                identities_->clear();
+                writes_->tokens.clear();
+                leases_.clear();
+              }},
+      clock_);
   return {};
 }
 
@@ -351,7 +392,7 @@ Result<void> WorkerImpl::build_threads() {
   writes_.reset(new writes::Shared{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                                    .events = {}});
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
-                                        clock_, leases_, *writes_});
+                                        clock_, leases_, *writes_, shared_});
   const auto& probe = config_->upstream.probe;
   for (std::size_t i = 0; i < config_->threads; ++i) {
     std::vector<Acceptor> acceptors;
@@ -400,6 +441,7 @@ Result<void> WorkerImpl::build_admin() {
       std::make_unique<AdminSource>(AdminSource::Parts{.config = *config_,
                                                        .config_path = options_.config_path,
                                                        .store = *store_,
+                                                       .identities = *identities_,
                                                        .link = *link_,
                                                        .terminator = *terminator_,
                                                        .metrics = metrics_,
@@ -453,6 +495,7 @@ void WorkerImpl::on_link(upstream::LinkTransition transition) {
        {"cause", upstream::to_string(transition.cause)}});
   if (transition.to == upstream::Link::kOnline) {
     targets_->recheck();
+    cluster_->recheck();
     discover_now_ = true;
   }
   if (transition.to == upstream::Link::kOffline) keep_last_online();
@@ -530,6 +573,11 @@ Task<> WorkerImpl::maintenance() {
     admission_->tick(now);
     reloader_->poll();
     keep_splices();
+    if (opener_.usable_again() && !restarting_) {
+      telemetry::log(spdlog::level::info, "the disk can be used again: starting anew with it");
+      restarting_ = true;
+      ::kill(::getpid(), SIGTERM);
+    }
     if (adopter_) {
       adopter_->tick({.serving = beating_, .online = link_->state() == upstream::Link::kOnline},
                      targets_->published());
@@ -636,6 +684,7 @@ int WorkerImpl::run(watchdog::Pulse& pulse) {
   nursery_.spawn("targets", targets_->run(executor));
   if (requester_) nursery_.spawn("certificate", requester_->run(executor));
   nursery_.spawn("discovery", discover_targets());
+  nursery_.spawn("cluster", cluster_->run(executor));
   if (flows_) nursery_.spawn("flow events", flows_->run(executor));
   nursery_.spawn("self-test", run_self_test(executor, listening_.front(), self_test_path_, health_,
                                             kernel::kOwnMark));
@@ -649,6 +698,8 @@ int WorkerImpl::run(watchdog::Pulse& pulse) {
   keep_splices();
   notes_.reset();
   store_->drain();
+  // To the parent, a death that nobody asked for.
+  if (restarting_) ::raise(SIGKILL);
   return 0;
 }
 

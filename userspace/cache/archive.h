@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -30,8 +31,15 @@ class Archive {
   Archive(Shelf& disk, Shelf& memory, const Keys& keys, const Clock& clock, Counters& counters)
       : disk_{disk}, memory_{memory}, keys_{keys}, clock_{clock}, counters_{counters} {}
 
+  /// Changes when what was shown so far does not count any more. Any thread.
+  [[nodiscard]] std::uint64_t era() const { return era_; }
+  void begin_era() { ++era_; }
+
   // Lists (assemblies.cpp).
   std::shared_ptr<Assembly> begin(const Query& query, const RecordOptions& options);
+  /// The list that `from` was shown, for `to` as well (Store::share_list).
+  bool share(const Query& from, const Query& to, kube::ResourceVersion at_least,
+             const RecordOptions& options);
   /// The assembly that waits for the page behind `token`; null when there is none.
   std::shared_ptr<Assembly> resume(const Query& query, const std::string& token);
   /// False when it was given up.
@@ -135,6 +143,7 @@ class Archive {
   std::map<Id, std::shared_ptr<Assembly>> waiting_;  ///< by collection and continue token
   std::vector<std::weak_ptr<Assembly>> open_;
   std::map<Id, unsigned> followers_;
+  std::atomic<std::uint64_t> era_{1};
 };
 
 }  // namespace holdfast::cache

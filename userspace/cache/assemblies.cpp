@@ -124,6 +124,43 @@ bool Archive::close(Assembly& assembly, kube::ResourceVersion version) {
   return true;
 }
 
+bool Archive::share(const Query& from, const Query& to, kube::ResourceVersion at_least,
+                    const RecordOptions& options) {
+  auto& home = shelf(options.residence);
+  const auto* source =
+      home.find_collection(keys_.group(from.principal, from.gvr), keys_.collection(from));
+  const auto current = [at_least](const CollectionMeta& meta) {
+    return !meta.broken && meta.wanted <= meta.version && meta.version >= at_least &&
+           meta.version != 0;
+  };
+  if (source == nullptr || !current(source->meta)) return false;
+  const auto meta = source->meta;
+  for (auto* each : shelves()) {
+    const auto* own =
+        each->find_collection(keys_.group(to.principal, to.gvr), keys_.collection(to));
+    if (own != nullptr && current(own->meta) && own->meta.version >= meta.version) return true;
+  }
+  const auto assembly = begin(to, options);
+  assembly->draft.list = meta.list;
+  assembly->draft.typed_items = meta.typed_items;
+  bool whole = true;
+  const auto read = home.txn().each(Keys::members(meta.id, meta.generation),
+                                    [&](const std::string&, std::string_view plain, bool ok) {
+                                      const auto member = ok ? decode_member(plain) : std::nullopt;
+                                      whole = member && alive(*assembly);
+                                      if (!whole) return false;
+                                      assembly->newest =
+                                          std::max(assembly->newest, member->version);
+                                      home.share_member(assembly->draft, *member);
+                                      return true;
+                                    });
+  if (!read || !whole || assembly->draft.members != meta.members) {
+    abandon(*assembly);
+    return false;
+  }
+  return close(*assembly, meta.version);
+}
+
 void Archive::abandon(Assembly& assembly) {
   if (!assembly.open) return;
   assembly.open = false;

@@ -5,8 +5,12 @@
 namespace holdfast::cache {
 
 bool Shelf::make_room() {
-  const auto over = [&] { return totals_.live > static_cast<std::int64_t>(budget_); };
-  if (!over()) return true;
+  const auto too_large = [&] { return totals_.live > static_cast<std::int64_t>(budget_); };
+  const auto too_many = [&](std::size_t percent) {
+    return index_.size() > kMaxGroups / 100 * percent ||
+           shown_collections_ > kMaxCollections / 100 * percent;
+  };
+  if (!too_large() && !too_many(100)) return true;
   // What is discarded already counts until it is swept.
   const auto sweep_all = [&] {
     while (sweep(512))
@@ -14,7 +18,6 @@ bool Shelf::make_room() {
     return commit(false);
   };
   if (!sweep_all()) return false;
-  if (!over()) return true;
   std::vector<Unit> units;
   index_.each([&](const Id& id, const std::shared_ptr<const GroupState>& group) {
     units.push_back({id, std::nullopt, group->record.node_component, group->loose->used_ms});
@@ -25,17 +28,22 @@ bool Shelf::make_room() {
     return std::tie(a.node_component, a.used_ms) < std::tie(b.node_component, b.used_ms);
   });
   for (const auto& unit : units) {
-    if (!over()) break;
+    // Some more than one: looking at all of them is dear.
+    if (!too_large() && !too_many(90)) break;
     const auto before = totals_.live;
+    const auto* group = find_group(unit.group);
+    if (group == nullptr) continue;
     if (unit.collection) {
       drop_collection(unit.group, *unit.collection);
+    } else if (group->collections.empty()) {
+      drop_group(unit.group);
     } else {
       drop_loose(unit.group);
     }
     if (!commit(false) || !sweep_all()) return false;
     if (totals_.live < before) ++counters_.evictions;
   }
-  return !over();
+  return !too_large();
 }
 
 void Shelf::save_usage() {

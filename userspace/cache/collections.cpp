@@ -85,8 +85,24 @@ void Shelf::publish(CollectionMeta meta) {
   }
   totals_.live += kMetaBytes;
   next->usage->used_ms = meta.shown_ms;
+  const Id id = meta.id, group_id = meta.group;
   next->meta = std::move(meta);
   group.collections.push_back(std::move(next));
+  limit_group(group, group_id, id);
+}
+
+void Shelf::limit_group(GroupState& group, const Id& id, const Id& newest) {
+  const auto limit = group.record.node_component ? kMaxOfNodeComponent : kMaxOfGroup;
+  if (group.collections.size() <= limit) return;
+  const auto oldest = std::min_element(
+      group.collections.begin(), group.collections.end(), [&](const auto& a, const auto& b) {
+        const bool a_stays = a->meta.id == newest, b_stays = b->meta.id == newest;
+        return std::pair{a_stays, a->usage->used_ms.load()} <
+               std::pair{b_stays, b->usage->used_ms.load()};
+      });
+  const Id goes = (*oldest)->meta.id;
+  drop_collection(id, goes);
+  ++counters_.evictions;
 }
 
 void Shelf::drop_collection(const Id& group, const Id& id) {
@@ -210,22 +226,33 @@ void Shelf::drop_document(const Id& group, const Id& id) {
 }
 
 void Shelf::drop_loose(const Id& group) {
-  // A scan that fails leaves rows behind; they are met again when they are read.
-  (void)txn_.each(Keys::row(Row::kGet, group),
-                  [&](const std::string& key, std::string_view plain, bool ok) {
-                    txn_.erase(key);
-                    const auto record = ok ? decode_get(plain) : std::nullopt;
-                    if (!record) return true;
-                    credit(key.size(), plain.size());
-                    for (const auto& shown : record->shown) release_body(shown.body);
-                    return true;
-                  });
-  (void)txn_.each(Keys::row(Row::kDocument, group),
-                  [&](const std::string& key, std::string_view plain, bool ok) {
-                    txn_.erase(key);
-                    if (ok) credit(key.size(), plain.size());
-                    return true;
-                  });
+  constexpr std::size_t kStep = 4096;  // rows
+  for (const Row kind : {Row::kGet, Row::kDocument}) {
+    bool more = true;
+    while (more) {
+      more = false;
+      std::size_t left = kStep;
+      // A scan that fails leaves rows behind; they are met again when they are read.
+      (void)txn_.each(Keys::row(kind, group),
+                      [&](const std::string& key, std::string_view plain, bool ok) {
+                        if (left-- == 0) {
+                          more = true;
+                          return false;
+                        }
+                        txn_.erase(key);
+                        if (!ok) return true;
+                        if (kind == Row::kGet) {
+                          const auto record = decode_get(plain);
+                          if (!record) return true;
+                          for (const auto& shown : record->shown) release_body(shown.body);
+                        }
+                        credit(key.size(), plain.size());
+                        return true;
+                      });
+      // Nothing is wrong with some of them being there for longer than others.
+      if (more && !commit(false)) return;
+    }
+  }
 }
 
 }  // namespace holdfast::cache

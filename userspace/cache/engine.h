@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cache/archive.h"
+#include "cache/cluster.h"
 #include "cache/sealer.h"
 #include "cache/writer.h"
 #include "holdfast/cache/store.h"
@@ -20,9 +21,12 @@ struct Engine {
   const Sealer sealer;
   const std::string credential_key;
   Counters counters;
+  std::atomic<std::uint64_t> budget{0};  ///< bytes on disk
+  bool persistent = true;
   Unsettled unsettled;
   std::unique_ptr<Shelf> disk, memory;
   std::unique_ptr<Archive> archive;
+  std::unique_ptr<Cluster> cluster;
   std::unique_ptr<Writer> writer;
 
   [[nodiscard]] Id group(const Query& query) const {
@@ -58,6 +62,7 @@ void report_corrupt(const std::shared_ptr<Engine>& engine, const Query& query);
 /// Opens the engine over these stores; the seam for tests that make writing fail.
 Result<std::unique_ptr<Store>> open_store(StoreOptions options, const Clock& clock,
                                           std::unique_ptr<Kv> disk, std::unique_ptr<Kv> memory,
-                                          const StoreKey& key, std::unique_ptr<LossMark> loss_mark);
+                                          const StoreKey& key, std::unique_ptr<LossMark> loss_mark,
+                                          bool persistent = true);
 
 }  // namespace holdfast::cache

@@ -50,13 +50,16 @@ class Index {
   void set(const Id& group, std::shared_ptr<const GroupState> state) {
     auto& shard = shards_[slot(group)];
     auto copy = shard ? std::make_shared<Shard>(*shard) : std::make_shared<Shard>();
+    size_ -= copy->size();
     if (state) {
       copy->insert_or_assign(group, std::move(state));
     } else {
       copy->erase(group);
     }
+    size_ += copy->size();
     shard = std::move(copy);
   }
+  [[nodiscard]] std::size_t size() const { return size_; }
   template <class F>
   void each(F&& visit) const {
     for (const auto& shard : shards_) {
@@ -70,14 +73,23 @@ class Index {
   static constexpr std::size_t kShards = 64;
   static std::size_t slot(const Id& id) { return id.bytes[15] % kShards; }
   std::array<std::shared_ptr<const Shard>, kShards> shards_;
+  std::size_t size_ = 0;
+};
+
+/// GETs and documents whose newest state could not be written: they do not count.
+struct LostRows {
+  bool all = false;
+  std::set<std::string> rows;  ///< bounded: then it is all
+
+  [[nodiscard]] bool empty() const { return !all && rows.empty(); }
+  [[nodiscard]] bool contains(const std::string& row) const { return all || rows.contains(row); }
 };
 
 /// What readers see: rows and index of one commit.
 struct View {
   Kv::Snapshot snapshot;
   Index index;
-  /// Rows whose newest state could not be written: they do not count.
-  std::shared_ptr<const std::set<std::string>> lost;
+  std::shared_ptr<const LostRows> lost;
 };
 
 }  // namespace holdfast::cache

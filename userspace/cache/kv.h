@@ -42,8 +42,15 @@ class Kv {
  public:
   using Snapshot = std::shared_ptr<const KvSnapshot>;
 
-  /// RocksDB in `directory`. kCorrupt when what is there can't be opened.
-  static Result<std::unique_ptr<Kv>> open_disk(const std::filesystem::path& directory);
+  /// Below this the engine can't keep within its budget.
+  static constexpr std::uint64_t kMinBudget = 16u << 20;
+  /// The part of a budget that rows may take: the rest is what they cost beside.
+  static constexpr std::uint64_t live_share(std::uint64_t budget) { return budget / 100 * 33; }
+
+  /// RocksDB in `directory`, within `budget` bytes of it if nothing is written that
+  /// `has_room` does not allow. kCorrupt when what is there can't be opened.
+  static Result<std::unique_ptr<Kv>> open_disk(const std::filesystem::path& directory,
+                                               std::uint64_t budget);
   /// RocksDB over an environment in memory, so that one logic serves both residences.
   static Result<std::unique_ptr<Kv>> open_memory();
   virtual ~Kv() = default;
@@ -59,8 +66,13 @@ class Kv {
   virtual Result<void> write(const std::vector<KvOp>& ops, bool sync) = 0;
   /// Brings to disk what was written without `sync`. May block for long.
   virtual Result<void> sync() = 0;
-  /// Removes everything.
-  virtual Result<void> wipe() = 0;
+  /// Removes all keys from `from` on and below `to`.
+  virtual Result<void> erase_range(std::string_view from, std::string_view to) = 0;
+  /// True if so many bytes can be written without the files ever growing beyond the budget,
+  /// whatever is compacted meanwhile.
+  virtual bool has_room(std::size_t bytes) = 0;
+  /// Another budget. May take its time: files are rewritten when it is smaller.
+  virtual Result<void> set_budget(std::uint64_t bytes) = 0;
   /// After a failed write: tries to accept writes again.
   virtual Result<void> resume() = 0;
 };

@@ -130,6 +130,7 @@ class QueueingRecorder final : public Recorder {
       : engine_{engine},
         recording_{std::move(recording)},
         group_{engine->group(query)},
+        era_{engine->archive->era()},
         sync_{options.durability == Durability::kWriteThrough} {}
 
   ~QueueingRecorder() override {
@@ -140,15 +141,15 @@ class QueueingRecorder final : public Recorder {
     const auto engine = engine_.lock();
     if (ended_ || bytes.empty() || !engine) return;
     const auto size = bytes.size();
-    auto run = [recording = recording_, bytes = std::move(bytes)] {
-      recording->feed(bytes.view());
+    auto run = [this_era = in_era(*engine), recording = recording_, bytes = std::move(bytes)] {
+      if (this_era()) recording->feed(bytes.view());
       return true;
     };
     if (engine->writer->post({.run = std::move(run), .cost = size})) return;
     ++engine->counters.dropped;
     ended_ = true;
-    auto lose = [recording = recording_] {
-      recording->lose();
+    auto lose = [this_era = in_era(*engine), recording = recording_] {
+      if (this_era()) recording->lose();
       return false;
     };
     engine->writer->post({.run = std::move(lose), .sync = sync_, .group = group_});
@@ -156,8 +157,10 @@ class QueueingRecorder final : public Recorder {
 
   void finish(std::function<void(bool)> on_done) override {
     const bool given_up = std::exchange(ended_, true);
-    auto run = [recording = recording_, given_up] { return !given_up && recording->finish(); };
     if (const auto engine = engine_.lock()) {
+      auto run = [this_era = in_era(*engine), recording = recording_, given_up] {
+        return !given_up && this_era() && recording->finish();
+      };
       engine->writer->post({.run = std::move(run),
                             .cost = 0,
                             .sync = sync_,
@@ -169,6 +172,10 @@ class QueueingRecorder final : public Recorder {
   }
 
  private:
+  /// What began before another cluster, or another state of it, is of neither.
+  [[nodiscard]] std::function<bool()> in_era(const Engine& engine) const {
+    return [era = era_, archive = engine.archive.get()] { return archive->era() == era; };
+  }
   void abandon() {
     ended_ = true;
     auto run = [recording = recording_] {
@@ -181,6 +188,7 @@ class QueueingRecorder final : public Recorder {
   std::weak_ptr<Engine> engine_;  // a recorder may outlive the store
   std::shared_ptr<Recording> recording_;
   const Id group_;
+  const std::uint64_t era_;
   const bool sync_;
   bool ended_ = false;
 };

@@ -36,9 +36,12 @@ struct StoreKey {
   std::string credentials;  ///< 32 bytes: Store::hmac_key
 };
 
-/// Reads `cache.key` in `directory`, or makes it (32 random bytes, 0600). `source`: auto, file or
-/// off. kUnsupported for tpm and command:…, kInvalidArgument for anything else, kRefused when the
-/// file can be read by others or is not 32 bytes long.
+/// The key by `source`, as cache.key has it. auto, file and off read `cache.key` in `directory`, or
+/// make it (32 random bytes, 0600); a file of another length is replaced. command:… see
+/// key_command.h. kUnsupported for tpm, kInvalidArgument for anything else, kRefused when the file
+/// can be read by others.
 Result<StoreKey> load_store_key(const std::filesystem::path& directory, std::string_view source);
+/// One that nobody else has, and that is not kept.
+Result<StoreKey> make_store_key();
 
 }  // namespace holdfast::cache

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <thread>
+
 #include "cache/codec.h"
 
 namespace holdfast::cache {
@@ -11,6 +13,7 @@ const std::string kCheckKey = Keys::row(Row::kSetting, "check");
 const std::string kEpochKey = Keys::row(Row::kSetting, "epoch");
 const std::string kTotalsKey = Keys::row(Row::kSetting, "totals");
 constexpr std::string_view kCheckText = "holdfast store 1";
+constexpr std::size_t kMaxLostRows = 4096;
 
 /// The parts of a row's key after its kind.
 Id id_at(std::string_view key, std::size_t index) {
@@ -22,6 +25,16 @@ std::uint64_t big_endian_at(std::string_view key, std::size_t offset) {
   std::uint64_t out = 0;
   for (std::size_t i = offset; i < offset + 8 && i < key.size(); ++i)
     out = out << 8 | static_cast<unsigned char>(key[i]);
+  return out;
+}
+
+/// The keys that a wipe removes: from, and up to.
+std::vector<std::pair<std::string, std::string>> ranges(Shelf::Wipe what) {
+  if (what == Shelf::Wipe::kAll) return {{"", std::string(64, '\xff')}};
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Row row : {Row::kBody, Row::kReferences, Row::kCollection, Row::kMember, Row::kPending,
+                        Row::kGet, Row::kGroup, Row::kDocument})
+    out.emplace_back(Keys::row(row), std::string(1, static_cast<char>(static_cast<char>(row) + 1)));
   return out;
 }
 
@@ -41,8 +54,7 @@ Shelf::Shelf(std::unique_ptr<Kv> kv, const Keys& keys, const Sealer& sealer, con
       counters_{counters},
       loss_mark_{std::move(loss_mark)},
       txn_{*kv_, sealer_},
-      budget_{budget},
-      lost_rows_{std::make_shared<const std::set<std::string>>()} {}
+      budget_{budget} {}
 
 Result<std::unique_ptr<Shelf>> Shelf::open(std::unique_ptr<Kv> kv, const Keys& keys,
                                            const Sealer& sealer, const Clock& clock,
@@ -246,7 +258,7 @@ bool Shelf::commit(bool sync) {
   if (!dirty()) return true;
   if (failing_) retry_losses();
   write_index_rows();
-  if (auto written = txn_.commit(sync); !written) {
+  if (auto written = write_rows(sync); !written) {
     ++counters_.write_errors;
     if (!failing_)
       spdlog::error("cache: writing failed, going on without: {}", written.error().to_string());
@@ -258,6 +270,7 @@ bool Shelf::commit(bool sync) {
     spdlog::info("cache: writing works again");
     failing_ = false;
   }
+  const bool drop_lost = lost_rows_->all && lost_collections_.empty() && !dropping_;
   for (auto& [group, staged] : staged_) {
     const auto before = index_.find(group);
     const auto count = [](const GroupState* g) { return g == nullptr ? 0 : g->collections.size(); };
@@ -269,7 +282,26 @@ bool Shelf::commit(bool sync) {
   staged_garbage_.clear();
   committed_ = totals_;
   publish_view();
+  if (drop_lost) {
+    dropping_ = true;
+    drop_lost_rows();
+    dropping_ = false;
+  }
   return true;
+}
+
+/// Files that are outdated go in the background, which may be late: rather wait than exceed the
+/// budget, and rather lose a write than wait for long.
+Result<void> Shelf::write_rows(bool sync) {
+  constexpr std::chrono::milliseconds kStep{2}, kLimit{500};
+  auto waited = std::chrono::milliseconds{0};
+  while (!kv_->has_room(txn_.bytes())) {
+    if (failing_ || waited >= kLimit)
+      return make_error(Errc::kUnavailable, "the files take all of cache.budget");
+    std::this_thread::sleep_for(kStep);
+    waited += kStep;
+  }
+  return txn_.commit(sync);
 }
 
 /// What the failed batch would have changed is not to be trusted any more: lists are broken, GETs
@@ -277,10 +309,16 @@ bool Shelf::commit(bool sync) {
 void Shelf::note_loss() {
   ++losses_;
   if (loss_mark_) loss_mark_->set();
-  auto rows = std::make_shared<std::set<std::string>>(*lost_rows_);
-  for (auto& key : txn_.changed(Keys::row(Row::kGet))) rows->insert(std::move(key));
-  for (auto& key : txn_.changed(Keys::row(Row::kDocument))) rows->insert(std::move(key));
-  lost_rows_ = std::move(rows);
+  if (!lost_rows_->all) {
+    auto lost = std::make_shared<LostRows>(*lost_rows_);
+    for (const Row kind : {Row::kGet, Row::kDocument})
+      for (auto& key : txn_.changed(Keys::row(kind))) lost->rows.insert(std::move(key));
+    if (lost->rows.size() > kMaxLostRows) {
+      lost->all = true;
+      lost->rows.clear();
+    }
+    lost_rows_ = std::move(lost);
+  }
   for (const auto& [group, staged] : staged_) {
     const auto current = index_.find(group);
     if (!current) continue;
@@ -313,29 +351,47 @@ void Shelf::retry_losses() {
   }
   // Bodies that these rows held stay until the store is wiped: they are few, and their counts are
   // not known to be right.
-  for (const auto& key : *lost_rows_) repair.erase(key);
-  if (!repair.commit(true)) return;
+  for (const auto& key : lost_rows_->rows) repair.erase(key);
+  if (!kv_->has_room(repair.bytes()) || !repair.commit(true)) return;
   lost_collections_.clear();
-  lost_rows_ = std::make_shared<const std::set<std::string>>();
-  if (loss_mark_) loss_mark_->clear();
+  if (lost_rows_->all) return;  // see commit
+  lost_rows_ = std::make_shared<const LostRows>();
+  if (loss_mark_ && !wipe_owed_) loss_mark_->clear();
 }
 
-bool Shelf::wipe() {
+/// Too many were lost to know which: none of them counts.
+void Shelf::drop_lost_rows() {
+  std::vector<Id> groups;
+  index_.each([&](const Id& id, const auto&) { groups.push_back(id); });
+  for (const auto& id : groups) {
+    drop_loose(id);
+    if (!commit(false)) return;
+  }
+  lost_rows_ = std::make_shared<const LostRows>();
+  if (loss_mark_ && !wipe_owed_) loss_mark_->clear();
+  publish_view();
+}
+
+bool Shelf::wipe(Wipe what) {
   txn_.clear();
   staged_.clear();
   garbage_.clear();
   staged_garbage_.clear();
   lost_collections_.clear();
-  lost_rows_ = std::make_shared<const std::set<std::string>>();
+  lost_rows_ = std::make_shared<const LostRows>();
   index_ = Index{};
   totals_ = committed_ = Totals{};
   ++losses_;
   shown_collections_ = 0;
-  if (!kv_->wipe()) {
+  for (const auto& [from, to] : ranges(what)) {
+    if (kv_->erase_range(from, to)) continue;
     ++counters_.write_errors;
+    wipe_owed_ = true;
+    if (loss_mark_) loss_mark_->set();
     publish_view();
     return false;
   }
+  wipe_owed_ = false;
   if (loss_mark_) loss_mark_->clear();
   txn_.put(kCheckKey, kCheckText);
   txn_.put_clear(kEpochKey, Encoder{}.u64(epoch_).take());

@@ -72,7 +72,8 @@ class Shelf {
   void share_member(CollectionMeta& meta, const Member& member);
   void remove_member(CollectionMeta& meta, const Id& object, const Member& member);
   void mark_pending(const Id& collection, std::uint64_t generation);
-  /// Makes a pending generation the collection's own.
+  /// Makes a pending generation the collection's own. The group's least recently used collection
+  /// makes room for it where there are too many.
   void publish(CollectionMeta meta);
   void drop_collection(const Id& group, const Id& id);
   void break_collection(const Id& group, const Id& id);
@@ -90,12 +91,18 @@ class Shelf {
   void put_get_record(const Id& group, const Id& object, const GetRecord& record);
   void put_document(const Id& group, const Id& key, const DocumentRecord& record);
   void drop_document(const Id& group, const Id& key);
-  /// All GETs and documents of a group.
+  /// All GETs and documents of a group. Commits now and then where they are many.
   void drop_loose(const Id& group);
 
   // Budget (budget.cpp).
+  /// Of rows.
   void set_budget(std::uint64_t bytes) { budget_ = bytes; }
   [[nodiscard]] std::uint64_t budget() const { return budget_; }
+  /// What is in memory of what is on disk. The least recently used go beyond that, however little
+  /// they take: a client can invent any number of selectors.
+  static constexpr std::size_t kMaxGroups = 8192, kMaxCollections = 8192;
+  /// Of one group. A kubelet has a list of its own for each ConfigMap and Secret of its pods.
+  static constexpr std::size_t kMaxOfGroup = 128, kMaxOfNodeComponent = 2048;
   /// Makes room by dropping what was used least recently. False: what is being written does not fit
   /// whatever goes.
   bool make_room();
@@ -107,7 +114,12 @@ class Shelf {
   [[nodiscard]] std::uint64_t losses() const { return losses_; }
   [[nodiscard]] bool dirty() const { return !txn_.empty() || !staged_.empty(); }
   bool commit(bool sync);
-  bool wipe();
+  enum class Wipe : std::uint8_t {
+    kShown,  ///< credentials, named values and settings stay
+    kAll,
+  };
+  /// False: the disk does not take it. Nothing of it is served; after a restart lists are broken.
+  bool wipe(Wipe what);
 
  private:
   struct Staged {
@@ -132,6 +144,9 @@ class Shelf {
   Staged& stage(const Id& group);
   void write_index_rows();
   void retry_losses();
+  Result<void> write_rows(bool sync);
+  void drop_lost_rows();
+  void limit_group(GroupState& group, const Id& id, const Id& newest);
   void note_loss();
   void touch_loose(const Id& group);
   void publish_view();
@@ -153,13 +168,14 @@ class Shelf {
   std::atomic<std::uint64_t> budget_;
   std::uint64_t epoch_ = 0, generation_ = 0, losses_ = 0;
   std::size_t overhead_ = Sealer::kNonce + Sealer::kTag;  ///< of a sealed value
-  bool failing_ = false;
+  bool failing_ = false, dropping_ = false;
+  bool wipe_owed_ = false;  ///< one failed: what is on disk is not to be trusted
   Index index_;
   std::map<Id, Staged> staged_;
   Totals totals_, committed_;
   std::deque<std::pair<Id, std::uint64_t>> garbage_, staged_garbage_;
   std::set<std::pair<Id, Id>> lost_collections_;
-  std::shared_ptr<const std::set<std::string>> lost_rows_;
+  std::shared_ptr<const LostRows> lost_rows_ = std::make_shared<const LostRows>();
 
   mutable std::mutex view_mutex_;
   std::shared_ptr<const View> view_;

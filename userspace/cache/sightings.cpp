@@ -21,7 +21,8 @@ bool lasting(const CollectionMeta& meta) {
 
 bool overlap(const Query& a, const Query& b) {
   return a.subresource.empty() && b.subresource.empty() &&
-         (a.ns.empty() || b.ns.empty() || a.ns == b.ns);
+         (a.ns.empty() || b.ns.empty() || a.ns == b.ns) &&
+         (a.name.empty() || b.name.empty() || a.name == b.name);
 }
 
 Id object_of(const std::string& member_key) {
@@ -144,7 +145,7 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
                              const Id& other) {
   const auto known = other_shelf.find_collection(fresh.group, other)->meta;
   // Changes are made on the staged copy; `known` stays as it was when the list came in.
-  (void)other_shelf.txn().each(
+  if (known.members > 0) (void)other_shelf.txn().each(
       Keys::members(known.id, known.generation),
       [&](const std::string& key, std::string_view plain, bool ok) {
         const auto theirs = ok ? decode_member(plain) : std::nullopt;
@@ -162,7 +163,7 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
         }
         return true;
       });
-  if (fresh.version >= known.version || !known.unselected() || !known.whole()) return;
+  if (fresh.members == 0 || fresh.version >= known.version || !known.unselected() || !known.whole()) return;
   (void)shelf.txn().each(Keys::members(fresh.id, fresh.generation),
                          [&](const std::string& key, std::string_view plain, bool ok) {
                            const auto ours = ok ? decode_member(plain) : std::nullopt;
@@ -198,7 +199,8 @@ void Archive::reconcile(Shelf& shelf, CollectionMeta& fresh, kube::ResourceVersi
     if (group == nullptr) continue;
     const auto collections = group->collections;
     for (const auto& state : collections)
-      if (state->meta.id != fresh.id && overlap(state->meta.query, fresh.query))
+      if (state->meta.id != fresh.id && (state->meta.members > 0 || fresh.members > 0) &&
+          overlap(state->meta.query, fresh.query))
         reconcile_with(shelf, fresh, *each, state->meta.id);
   }
   if (fresh.version < floor) reconcile_records(shelf, fresh);

@@ -3,18 +3,18 @@
 #include <spdlog/spdlog.h>
 
 #include <future>
+#include <set>
 
 #include "cache/codec.h"
 #include "cache/credential_rows.h"
 #include "cache/engine.h"
+#include "cache/inspect.h"
 
 namespace holdfast::cache {
 namespace {
 
 /// What lives in memory only is small (Secrets) and never worth more than this.
 constexpr std::uint64_t kMemoryBudget = 64u << 20;
-
-const std::string kClusterKey = Keys::row(Row::kSetting, "cluster");
 
 /// The resourceVersion of a Table or another document of a resource; 0: it does not say.
 kube::ResourceVersion version_of(const Document& document) {
@@ -44,6 +44,19 @@ class RocksStore final : public Store {
                                         RecordOptions options) override {
     return make_list_recorder(engine_, normal(std::move(query)), std::move(continue_token),
                               options);
+  }
+  void share_list(Query from, Query to, kube::ResourceVersion at_least, RecordOptions options,
+                  std::function<void(bool)> on_done) override {
+    from = normal(std::move(from));
+    to = normal(std::move(to));
+    const auto group = engine_->group(to);
+    auto run = [this, from = std::move(from), to = std::move(to), at_least, options] {
+      return engine_->archive->share(from, to, at_least, options);
+    };
+    engine_->writer->post({.run = std::move(run),
+                           .sync = options.durability == Durability::kWriteThrough,
+                           .done = std::move(on_done),
+                           .group = group});
   }
   std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
                                               RecordOptions options) override {
@@ -231,38 +244,66 @@ class RocksStore final : public Store {
     const auto& memory = *engine_->memory;
     const auto& counters = engine_->counters;
     return {.disk_bytes = disk.live_bytes(),
-            .budget_bytes = disk.budget(),
+            .budget_bytes = engine_->budget,
             .objects = disk.bodies() + memory.bodies(),
             .collections = disk.collections() + memory.collections(),
             .evictions = counters.evictions,
             .queue_bytes = engine_->writer->queued_bytes(),
             .dropped_records = counters.dropped,
             .corrupt_records = counters.corrupt,
-            .write_errors = counters.write_errors};
+            .write_errors = counters.write_errors,
+            .persistent = engine_->persistent};
+  }
+  [[nodiscard]] std::vector<CollectionInfo> collections() const override {
+    return list_collections(*engine_);
+  }
+  [[nodiscard]] std::vector<UsageInfo> usage(std::size_t rows) const override {
+    return count_usage(*engine_, rows);
+  }
+
+  void remove(std::optional<identity::PrincipalId> principal,
+              std::optional<kube::GroupVersionResource> gvr) override {
+    std::set<std::pair<identity::PrincipalId, kube::GroupVersionResource>> scopes;
+    for (const auto* shelf : {engine_->disk.get(), engine_->memory.get()})
+      shelf->view()->index.each([&](const Id&, const std::shared_ptr<const GroupState>& group) {
+        const auto& record = group->record;
+        if (principal && record.principal != *principal) return;
+        if (!gvr || record.gvr == *gvr || record.gvr == documents(*gvr))
+          scopes.emplace(record.principal, record.gvr);
+      });
+    for (const auto& [who, what] : scopes) {
+      Query scope;
+      scope.principal = who;
+      scope.gvr = what;
+      const auto group = engine_->group(scope);
+      post(
+          group, 0, [this, scope] { engine_->archive->forget_resource(scope); }, true);
+    }
   }
 
   Result<void> bind_cluster(std::string_view cluster) override {
-    Result<void> out;
-    wait_for([&] {
-      auto& disk = *engine_->disk;
-      std::string bound;
-      const auto found = disk.txn().get(kClusterKey, bound);
-      if (found && *found && bound == cluster) return;
-      const bool fresh = found && !*found && disk.collections() == 0 && disk.bodies() == 0;
-      if (!fresh) {
-        spdlog::warn("cache: another cluster than before, starting afresh");
-        engine_->archive->expire(true);
-        const bool memory = engine_->memory->wipe();
-        if (!disk.wipe() || !memory) {
-          out = make_error(Errc::kUnavailable, "the cache of another cluster can't be removed");
-          return;
-        }
-      }
-      disk.txn().put(kClusterKey, cluster);
-      if (!disk.commit(true)) out = make_error(Errc::kUnavailable, "the cache can't be written");
-    });
-    return out;
+    auto verdict = ClusterVerdict::kFailed;
+    wait_for([&] { verdict = engine_->cluster->confirm({.cluster = std::string{cluster}}); });
+    if (verdict == ClusterVerdict::kFailed)
+      return make_error(Errc::kUnavailable, "the cache can't be bound to its cluster");
+    return {};
   }
+
+  void confirm_cluster(ClusterReport report, std::function<void(ClusterVerdict)> done) override {
+    auto verdict = std::make_shared<ClusterVerdict>(ClusterVerdict::kFailed);
+    auto* cluster = engine_->cluster.get();
+    engine_->writer->post({.run =
+                               [cluster, report = std::move(report), verdict] {
+                                 *verdict = cluster->confirm(report);
+                                 return true;
+                               },
+                           .cost = 0,
+                           .sync = true,
+                           .done = [done = std::move(done), verdict](bool) { done(*verdict); },
+                           .group = std::nullopt});
+  }
+  kube::ResourceVersion reached() override { return engine_->cluster->reached(); }
+  [[nodiscard]] std::uint64_t era() const override { return engine_->archive->era(); }
 
   void drain() override {
     wait_for([this] {
@@ -273,7 +314,12 @@ class RocksStore final : public Store {
   }
 
   void set_budget(std::uint64_t bytes) override {
-    post(std::nullopt, 0, [this, bytes] { engine_->disk->set_budget(bytes); });
+    post(std::nullopt, 0, [this, bytes] {
+      engine_->budget = bytes;
+      engine_->disk->set_budget(Kv::live_share(bytes));
+      engine_->disk->make_room();
+      if (!engine_->disk->kv().set_budget(bytes)) ++engine_->counters.write_errors;
+    });
   }
 
  private:
@@ -330,15 +376,22 @@ class RocksStore final : public Store {
   CredentialRows credentials_;
 };
 
-/// One older store is kept aside, for whoever wants to know what happened to it.
+/// What is known about one older store is kept aside, for whoever wants to know what happened to
+/// it; not what was in it, which would count against the budget.
 void set_aside(const std::filesystem::path& path, const Error& why) {
-  spdlog::warn("cache: {} can't be used ({}), starting afresh; the old one is kept as {}.corrupt",
+  spdlog::warn("cache: {} can't be used ({}), starting afresh; the old one's log is in {}.corrupt",
                path.string(), why.to_string(), path.string());
   std::error_code ignored;
   const std::filesystem::path aside = path.string() + ".corrupt";
   std::filesystem::remove_all(aside, ignored);
   std::filesystem::rename(path, aside, ignored);
   if (ignored) std::filesystem::remove_all(path, ignored);
+  std::vector<std::filesystem::path> rows;
+  for (const auto& entry : std::filesystem::directory_iterator{aside, ignored}) {
+    const auto kind = entry.path().extension();
+    if (kind == ".sst" || kind == ".log") rows.push_back(entry.path());
+  }
+  for (const auto& file : rows) std::filesystem::remove(file, ignored);
 }
 
 }  // namespace
@@ -358,10 +411,12 @@ void report_corrupt(const std::shared_ptr<Engine>& engine, const Query& query) {
 Result<std::unique_ptr<Store>> open_store(StoreOptions options, const Clock& clock,
                                           std::unique_ptr<Kv> disk, std::unique_ptr<Kv> memory,
                                           const StoreKey& key,
-                                          std::unique_ptr<LossMark> loss_mark) {
+                                          std::unique_ptr<LossMark> loss_mark, bool persistent) {
   auto engine = std::make_shared<Engine>(key, clock);
+  engine->persistent = persistent;
+  engine->budget = options.budget;
   auto on_disk = Shelf::open(std::move(disk), engine->keys, engine->sealer, clock, engine->counters,
-                             options.budget, std::move(loss_mark));
+                             Kv::live_share(options.budget), std::move(loss_mark));
   if (!on_disk) return on_disk.error();
   engine->disk = std::move(*on_disk);
   auto in_memory = Shelf::open(std::move(memory), engine->keys, engine->sealer, clock,
@@ -370,6 +425,7 @@ Result<std::unique_ptr<Store>> open_store(StoreOptions options, const Clock& clo
   engine->memory = std::move(*in_memory);
   engine->archive = std::make_unique<Archive>(*engine->disk, *engine->memory, engine->keys, clock,
                                               engine->counters);
+  engine->cluster = std::make_unique<Cluster>(*engine->archive, *engine->disk, *engine->memory);
   engine->writer = std::make_unique<Writer>(*engine->archive, *engine->disk, *engine->memory,
                                             engine->unsettled, options.queue_bytes);
   return std::unique_ptr<Store>{std::make_unique<RocksStore>(std::move(engine))};
@@ -388,7 +444,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const Clock& cl
   Error last;
   for (int attempt = 0; attempt < 2; ++attempt) {
     auto mark = LossMark::open(options.directory / "lost-writes");
-    auto disk = Kv::open_disk(path);
+    auto disk = Kv::open_disk(path, options.budget);
     auto memory = Kv::open_memory();
     if (!memory) return memory.error();
     if (disk) {
@@ -404,6 +460,18 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const Clock& cl
     if (attempt == 0) set_aside(path, last);
   }
   return last;
+}
+
+Result<std::unique_ptr<Store>> Store::open_in_memory(StoreOptions options, const Clock& clock) {
+  options.budget = std::min(options.budget, kMemoryBudget);
+  auto key = make_store_key();
+  if (!key) return key.error();
+  auto rows = Kv::open_memory();
+  auto memory = Kv::open_memory();
+  if (!rows) return rows.error();
+  if (!memory) return memory.error();
+  return open_store(std::move(options), clock, std::move(*rows), std::move(*memory), *key, nullptr,
+                    false);
 }
 
 }  // namespace holdfast::cache

@@ -18,7 +18,8 @@ class WatchRecording {
         // A watch from "the most recent" begins with synthetic ADDED events, in no order: where it
         // stands is known with its first bookmark.
         position_{start.from == 0 || start.initial_events ? Archive::kUnknown : start.from},
-        initial_{start.initial_events} {}
+        initial_{start.initial_events},
+        era_{archive.era()} {}
 
   void begin() {
     archive_.follow(query_, start_.initial_events ? 0 : std::max(start_.from, start_.shown));
@@ -30,6 +31,7 @@ class WatchRecording {
     archive_.unfollow(query_);
   }
   bool event(const kube::WatchEvent& event) {
+    if (era_ != archive_.era()) return false;
     if (!initial_) return archive_.apply(query_, options_, event, position_);
     switch (event.type) {
       case kube::EventType::kAdded:
@@ -59,6 +61,7 @@ class WatchRecording {
   /// An event did not get into the queue. The lists say so; from the next bookmark on this watch
   /// may follow a list that is learned anew.
   void lost() {
+    if (era_ != archive_.era()) return;
     archive_.lost_events(query_);
     if (assembly_) archive_.abandon(*assembly_);
     position_ = Archive::kUnknown;
@@ -73,6 +76,7 @@ class WatchRecording {
   const WatchStart start_;
   kube::ResourceVersion position_;
   bool initial_;
+  const std::uint64_t era_;  ///< what began in another one does not count
   kube::TypeMeta type_;
   std::shared_ptr<Assembly> assembly_;
 };

@@ -1,6 +1,7 @@
 #include "cache/writer.h"
 
 #include <pthread.h>
+#include <spdlog/spdlog.h>
 
 namespace holdfast::cache {
 
@@ -20,7 +21,12 @@ void Unsettled::remove(const Id& group) {
   settled_.notify_all();
 }
 
+void Unsettled::flooded(bool value) {
+  flooded_ = value;
+}
+
 bool Unsettled::wait(const Id& group, std::chrono::milliseconds limit) {
+  if (flooded_) return false;
   if (total_ == 0) return true;
   std::unique_lock lock{mutex_};
   return settled_.wait_for(lock, limit, [&] { return !counts_.contains(group); });
@@ -52,7 +58,11 @@ void Writer::stop() {
 
 bool Writer::post(Task task) {
   std::unique_lock lock{mutex_};
-  if (stopping_) {
+  if (!flooded_ && !stopping_ && queue_.size() >= kMaxTasks) {
+    flooded_ = true;
+    unsettled_.flooded(true);
+  }
+  if (stopping_ || flooded_) {
     lock.unlock();
     // Whoever waits for a task that is always accepted must hear of it.
     if (task.cost == 0 && task.done) task.done(false);
@@ -78,6 +88,14 @@ void Writer::run() {
     if (!queue_.empty()) {
       run_batch(lock);
       more = true;
+      continue;
+    }
+    if (flooded_) {
+      lock.unlock();
+      forget_all();
+      lock.lock();
+      flooded_ = false;
+      unsettled_.flooded(false);
       continue;
     }
     if (stopping_) break;
@@ -129,6 +147,15 @@ void Writer::run_batch(std::unique_lock<std::mutex>& lock) {
   for (auto* shelf : {&disk_, &memory_})
     if (!shelf->make_room() && shelf->live_bytes() > shelf->budget()) archive_.expire(true);
   lock.lock();
+}
+
+/// What was refused meanwhile is not known: a purge may be among it.
+void Writer::forget_all() {
+  spdlog::warn("cache: more changes than could wait for the disk; lists are relearned");
+  archive_.expire(true);
+  // Where the disk does not take it, nothing of it is served all the same.
+  for (auto* shelf : {&disk_, &memory_}) (void)shelf->wipe(Shelf::Wipe::kShown);
+  archive_.begin_era();  // a watch may lack an event
 }
 
 bool Writer::commit(bool sync) {

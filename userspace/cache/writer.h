@@ -21,7 +21,9 @@ class Unsettled {
  public:
   void add(const Id& group);
   void remove(const Id& group);
-  [[nodiscard]] bool idle() const { return total_ == 0; }
+  [[nodiscard]] bool idle() const { return total_ == 0 && !flooded_; }
+  /// While it is set, changes of any group may be on the way.
+  void flooded(bool value);
   /// False when changes are still on the way after `limit`.
   bool wait(const Id& group, std::chrono::milliseconds limit);
 
@@ -30,6 +32,7 @@ class Unsettled {
   std::condition_variable settled_;
   std::map<Id, std::size_t> counts_;
   std::atomic<std::size_t> total_{0};
+  std::atomic<bool> flooded_{false};
 };
 
 /// The one thread that writes. Tasks run in order; their changes are committed together.
@@ -37,11 +40,16 @@ class Writer {
  public:
   struct Task {
     std::function<bool()> run;       ///< false: nothing is stored
-    std::size_t cost = 0;            ///< bytes held while it waits; 0 is always accepted
+    /// Bytes held while it waits. 0 is always accepted: what must not be lost. Of that there is a
+    /// bound, too: where more waits than kMaxTasks (a disk that hangs), everything that was shown
+    /// is forgotten instead.
+    std::size_t cost = 0;
     bool sync = false;               ///< on disk, not only written
     std::function<void(bool)> done;  ///< after the commit; may be empty
     std::optional<Id> group;         ///< unsettled until then
   };
+
+  static constexpr std::size_t kMaxTasks = 65'536;
 
   Writer(Archive& archive, Shelf& disk, Shelf& memory, Unsettled& unsettled,
          std::size_t queue_bytes);
@@ -62,6 +70,7 @@ class Writer {
 
   void run();
   void run_batch(std::unique_lock<std::mutex>& lock);
+  void forget_all();
   bool commit(bool sync);
   void tend();
   /// True when there is more of it to do.
@@ -77,6 +86,7 @@ class Writer {
   std::condition_variable wake_;
   std::deque<Task> queue_;
   bool stopping_ = false;
+  bool flooded_ = false;  ///< nothing is accepted until all that was shown is forgotten
   std::chrono::steady_clock::time_point usage_saved_ = std::chrono::steady_clock::now();
   std::thread thread_;
 };

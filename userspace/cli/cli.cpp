@@ -5,6 +5,7 @@
 #include <map>
 #include <ostream>
 
+#include "cli/cache_command.h"
 #include "cli/commands.h"
 #include "config/values.h"
 
@@ -132,6 +133,15 @@ int run(int argc, const char* const* argv, Environment environment) {
       ->type_name("COUNT")
       ->check(CLI::NonNegativeNumber.description(""));
 
+  admin::CacheQuery cache_query;
+  auto* cache_command = add_cache_command(app, {.query = cache_query,
+                                                .footer = kExitCodes,
+                                                .add_common = [&](CLI::App* command) {
+                                                  add_config(command, target.config_path);
+                                                  add_socket(command, target.admin_socket);
+                                                  add_format(command, format);
+                                                }});
+
   auto* version_command =
       add_command(app, "version", "Show versions and the commit it was built from");
   add_format(version_command, format);
@@ -157,6 +167,11 @@ int run(int argc, const char* const* argv, Environment environment) {
     if (trace_command->parsed()) {
       target.config_given = given(trace_command);
       return trace(target, trace_options, format, environment.out, environment.err);
+    }
+    if (cache_command->parsed()) {
+      for (const auto* command : cache_command->get_subcommands())
+        target.config_given = target.config_given || given(command);
+      return cache(target, cache_query, format, environment.out, environment.err);
     }
     return version(format, environment.out);
   } catch (const std::exception& e) {

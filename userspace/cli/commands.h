@@ -4,6 +4,7 @@
 #include <iosfwd>
 #include <string>
 
+#include "holdfast/admin/cache_query.h"
 #include "holdfast/base/result.h"
 #include "holdfast/telemetry/trace_event.h"
 
@@ -29,6 +30,9 @@ struct TraceOptions {
   std::uint64_t count = 0;  ///< events to show; 0: until interrupted
 };
 int trace(const Target& target, const TraceOptions& options, Format format, std::ostream& out,
+          std::ostream& err);
+
+int cache(const Target& target, const admin::CacheQuery& query, Format format, std::ostream& out,
           std::ostream& err);
 
 int version(Format format, std::ostream& out);

@@ -160,9 +160,10 @@ void read_cache(NodeReader& node, Cache& out) {
   node.key("budget", [&](const NodeReader& n) {
     n.value(out.budget, [](std::string_view raw) -> Result<std::uint64_t> {
       auto size = parse_size(raw);
-      if (size && *size < (std::uint64_t{1} << 20)) {
+      // With less the store can't keep within it: cache::Kv::kMinBudget.
+      if (size && *size < (std::uint64_t{16} << 20)) {
         return make_error(Errc::kInvalidArgument,
-                          "\"" + std::string{raw} + "\" is too small; expected 1MiB or more");
+                          "\"" + std::string{raw} + "\" is too small; expected 16MiB or more");
       }
       return size;
     });

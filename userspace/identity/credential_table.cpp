@@ -115,6 +115,25 @@ EntryPtr CredentialTable::erase(const CredentialHash& hash) {
   return gone;
 }
 
+std::vector<EntryPtr> CredentialTable::clear() {
+  std::vector<EntryPtr> gone;
+  for (std::size_t i = 0; i < kShards; ++i) {
+    std::scoped_lock store_lock{shards_[i].store_mutex};
+    Map entries;
+    {
+      std::scoped_lock lock{shards_[i].mutex};
+      entries.swap(shards_[i].entries);
+    }
+    for (auto& [hash, entry] : entries) {
+      if (entry->verified_by != 0) continue;
+      (void)store_.erase(hash);
+      gone.push_back(std::move(entry));
+    }
+    write_index(i);
+  }
+  return gone;
+}
+
 void CredentialTable::persist(const CredentialHash& hash, const CredentialEntry& entry) {
   auto record = entry.record;
   record.accepted = entry.accepted.load();

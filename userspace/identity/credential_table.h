@@ -41,6 +41,15 @@ class CredentialTable {
   std::vector<EntryPtr> insert(const CredentialHash& hash, EntryPtr entry);
   /// Returns the entry that went, if any.
   EntryPtr erase(const CredentialHash& hash);
+  template <class F>
+  void each(F visit) const {
+    for (const auto& shard : shards_) {
+      std::shared_lock lock{shard.mutex};
+      for (const auto& [hash, entry] : shard.entries) visit(*entry);
+    }
+  }
+  /// Removes all, from the store too. Returns the learned ones.
+  std::vector<EntryPtr> clear();
   /// Writes the entry's last acceptance.
   void persist(const CredentialHash& hash, const CredentialEntry& entry);
 

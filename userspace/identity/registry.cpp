@@ -148,6 +148,25 @@ class RegistryImpl final : public Registry {
     return check_claims(credential, key, entry ? entry->verified_by : 0, *claims, tag);
   }
 
+  std::vector<Principal> principals() const override {
+    std::vector<Principal> out;
+    table_.each([&](const CredentialEntry& entry) {
+      if (entry.verified_by == 0 && !entry.record.refused) out.push_back(entry.record.principal);
+    });
+    return out;
+  }
+
+  void clear() override {
+    for (const auto& gone : table_.clear()) forget(*gone);
+    accounts_.clear();
+    {
+      std::scoped_lock lock{mutex_};
+      jwks_.reset();
+    }
+    (void)store_.put_named(kJwksName, "");
+    store_.sync();
+  }
+
   bool wants_jwks() const override {
     const auto jwks = jwks_state();
     return !jwks || clock_.now() - jwks->fetched >= kJwksLifetime;

@@ -29,6 +29,12 @@ void ServiceAccounts::remove(const CredentialRecord& record) {
   if (it != accounts_.end() && --it->second.credentials == 0) accounts_.erase(it);
 }
 
+void ServiceAccounts::clear() {
+  std::scoped_lock lock{mutex_};
+  accounts_.clear();
+  issuers_.clear();
+}
+
 std::optional<Principal> ServiceAccounts::find(const std::string& username,
                                                const std::string& uid) const {
   std::shared_lock lock{mutex_};

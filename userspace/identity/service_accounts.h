@@ -19,6 +19,8 @@ class ServiceAccounts {
   void add(const CredentialRecord& record);
   /// A principal is known as long as one of its credentials is.
   void remove(const CredentialRecord& record);
+  /// Issuers and audiences, too.
+  void clear();
 
   [[nodiscard]] std::optional<Principal> find(const std::string& username,
                                               const std::string& uid) const;

@@ -23,8 +23,7 @@ Result<Object> parse_object(Encoding encoding, Slice bytes) {
   return std::move(parsed->object);
 }
 
-Result<Slice> restamp(Encoding encoding, std::string_view body,
-                                    ResourceVersion version) {
+Result<Slice> restamp(Encoding encoding, std::string_view body, ResourceVersion version) {
   const auto text = std::to_string(version);
   std::string out;
   out.reserve(body.size() + text.size());

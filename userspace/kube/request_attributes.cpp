@@ -64,6 +64,22 @@ Result<ResourceVersionMatch> query_match(const Query& query) {
   return make_error(Errc::kInvalidArgument, "resourceVersionMatch must be NotOlderThan or Exact");
 }
 
+/// ListOptions, GetOptions and TableOptions (k8s.io/apimachinery/pkg/apis/meta/v1/types.go), and
+/// what changes no more than layout and patience.
+constexpr std::array<std::string_view, 13> kKnownOptions{"allowWatchBookmarks",
+                                                         "continue",
+                                                         "fieldSelector",
+                                                         "includeObject",
+                                                         "labelSelector",
+                                                         "limit",
+                                                         "pretty",
+                                                         "resourceVersion",
+                                                         "resourceVersionMatch",
+                                                         "sendInitialEvents",
+                                                         "timeout",
+                                                         "timeoutSeconds",
+                                                         "watch"};
+
 Result<void> read_options(const Query& query, ListOptions& out) {
   out.label_selector = query.get("labelSelector");
   out.field_selector = query.get("fieldSelector");
@@ -188,6 +204,8 @@ Result<RequestAttributes> parse_request(std::string_view method, std::string_vie
   out.pretty = is_true(query.get("pretty"));
   if (!out.resource_request) return out;
   out.dry_run = !query.get("dryRun").empty();
+  const bool reads = method == "GET" || method == "HEAD";
+  out.options.unknown = reads && query.has_other_than(kKnownOptions);
 
   const bool get_of_many = out.verb == Verb::kGet && out.name.empty();
   if (out.verb == Verb::kDelete && out.name.empty()) out.verb = Verb::kDeleteCollection;

@@ -69,6 +69,12 @@ std::string Query::get(std::string_view key) const {
   return value ? *value : std::string{};
 }
 
+bool Query::has_other_than(std::span<const std::string_view> known) const {
+  return std::ranges::any_of(pairs_, [known](const auto& pair) {
+    return std::ranges::find(known, pair.first) == known.end();
+  });
+}
+
 bool query_bool(const std::string* value) {
   if (!value || *value == "0") return false;
   constexpr std::string_view kFalse = "false";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ class Query {
   [[nodiscard]] const std::string* find(std::string_view key) const;
   /// As `find`, empty when there is none.
   [[nodiscard]] std::string get(std::string_view key) const;
+  /// True when a key is in it that is not among `known`.
+  [[nodiscard]] bool has_other_than(std::span<const std::string_view> known) const;
 
  private:
   std::vector<std::pair<std::string, std::string>> pairs_;

@@ -205,6 +205,11 @@ void Book::forget(const LeaseKey& key) {
   entries_.erase(key);
 }
 
+void Book::clear() {
+  const std::scoped_lock lock{mutex_};
+  entries_.clear();
+}
+
 std::optional<Book::View> Book::view(const LeaseKey& key, const Who& principal) const {
   const std::scoped_lock lock{mutex_};
   const auto it = entries_.find(key);

@@ -104,6 +104,8 @@ class Book {
   /// A PUT at `version` met a 409: where that was the newest version, someone else wrote.
   Foreign conflict(const LeaseKey& key, kube::ResourceVersion version);
   void forget(const LeaseKey& key);
+  /// It is another cluster than before.
+  void clear();
 
   /// The Lease as its holder has it, an acknowledged renewal included; empty for everybody else,
   /// and when nothing is known.

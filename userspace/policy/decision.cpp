@@ -124,7 +124,9 @@ Decision decide(const RequestAttributes& request, const RequestContext& context,
     return {Action::kLease, Reason::kLease};
   }
   if (is_write(request.verb)) return {Action::kForward, Reason::kWrite};
-  if (!request.is_read()) return {Action::kForward, Reason::kNotCacheable};
+  if (!request.is_read() || request.options.unknown) {
+    return {Action::kForward, Reason::kNotCacheable};
+  }
 
   for (std::size_t i = 0; i < config.cache.rules.size(); ++i) {
     const auto& rule = config.cache.rules[i];

@@ -8,6 +8,7 @@
 #include "read/attempt.h"
 #include "read/offline_answer.h"
 #include "read/refusal.h"
+#include "read/shared_list.h"
 #include "read/tee.h"
 
 namespace holdfast::read {
@@ -19,7 +20,8 @@ using telemetry::Source;
 
 constexpr std::size_t kMaxStatus = 64 * 1024;  // bytes of a 404's body that are remembered
 constexpr std::chrono::seconds kReviewLimit{2};
-constexpr std::chrono::seconds kLateLimit{60};           // as the API server's own for a request
+constexpr std::chrono::seconds kLateLimit{60};  // as the API server's own for a request
+constexpr std::chrono::seconds kSlow{1};  // a client that takes longer for a piece of its answer
 constexpr std::size_t kMaxLateBody = 64u * 1024 * 1024;  // bytes
 
 http::RequestHead upstream_read(const Request& request) {
@@ -68,6 +70,10 @@ class Aftermath {
     if (tee_) tee_->feed(piece);
     if (remember() && refusal_.size() + piece.size() <= kMaxStatus) refusal_ += piece.view();
   }
+  /// Once finished: what it is recorded as the answer to; empty: it is no list that is kept.
+  [[nodiscard]] std::optional<cache::Query> query() const {
+    return tee_ ? tee_->list_query() : std::nullopt;
+  }
   /// The body ended in order.
   static Task<> finish(ThreadContext& thread, std::shared_ptr<Request> request,
                        std::shared_ptr<Aftermath> self) {
@@ -86,8 +92,9 @@ class Aftermath {
   std::unique_ptr<Tee> tee_;
 };
 
+// `lead`: others wait for this answer, as long as its client takes it in time.
 Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
-               std::shared_ptr<Attempt> attempt) {
+               std::shared_ptr<Attempt> attempt, std::unique_ptr<share::ListLead> lead) {
   auto head = std::move(**attempt->head);
   const auto aftermath = co_await Aftermath::create(thread, request, &head);
   if (!co_await request->reply.head(std::move(head), false, Source::kUpstream)) co_return;
@@ -100,9 +107,13 @@ Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
     }
     if (piece->empty()) break;
     aftermath->feed(*piece);
+    std::optional<Deadline> slow;
+    if (lead) slow.emplace(thread.executor, kSlow, [&lead] { lead.reset(); });
     if (!co_await request->reply.write(std::move(*piece), false)) co_return;
   }
   co_await Aftermath::finish(thread, request, aftermath);
+  auto query = aftermath->query();
+  if (lead && query) lead->done(std::move(*query));
   co_await request->reply.write({}, true);
 }
 
@@ -168,6 +179,9 @@ Task<> serve_read(ThreadContext& thread, std::shared_ptr<Request> request) {
   if (!request::may_go_up(*request)) co_return;
   // Who asks is found out while the request is under way.
   thread.principals.start(*request);
+  std::unique_ptr<share::ListLead> lead;
+  const bool shared = co_await serve_shared_list(thread, request, &lead);
+  if (shared) co_return;
   const auto attempt = Attempt::start(thread, request, upstream_read(*request));
   AttemptGuard guard{attempt};
   while (!attempt->head) {
@@ -190,7 +204,7 @@ Task<> serve_read(ThreadContext& thread, std::shared_ptr<Request> request) {
     auto answer = OfflineAnswer::prepare(thread, *request);
     if (answer.certain()) co_return co_await answer.send(thread, request);
   }
-  co_await pass_on(thread, request, attempt);
+  co_await pass_on(thread, request, attempt, std::move(lead));
 }
 
 }  // namespace holdfast::read

@@ -157,6 +157,11 @@ void Tee::begin_with_start() {
   recorder_->feed(Slice::own(std::exchange(start_, {})));
 }
 
+std::optional<cache::Query> Tee::list_query() const {
+  if (!recorder_ || failed_ || !is_list_ || !continue_token_.empty()) return std::nullopt;
+  return query_;
+}
+
 Task<> Tee::finish() {
   if (!document_ && !recorder_) begin_with_start();
   if (failed_ || (inflater_ && !inflater_->finished())) co_return;

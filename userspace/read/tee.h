@@ -44,6 +44,9 @@ class Tee {
   Tee& operator=(const Tee&) = delete;
   ~Tee();
   void feed(const Slice& bytes);
+  /// Once finished: what a list is recorded as the answer to; empty for anything else, and for
+  /// pages.
+  [[nodiscard]] std::optional<cache::Query> list_query() const;
   /// The body ended in order. Returns at once, or when it is on disk if the request wants that.
   Task<> finish();
 

@@ -13,10 +13,14 @@
 #include "holdfast/telemetry/metrics.h"
 #include "holdfast/upstream/link_monitor.h"
 #include "holdfast/upstream/pool.h"
+#include "request/access_reviews.h"
 #include "request/principal_resolver.h"
 
 namespace holdfast::lease {
 class Book;
+}
+namespace holdfast::share {
+struct Shared;
 }
 namespace holdfast::writes {
 struct Shared;
@@ -35,6 +39,7 @@ struct Services {
   const Clock& clock;
   lease::Book& leases;
   writes::Shared& writes;
+  share::Shared& shared;
 };
 
 /// What one I/O thread has of its own. Everything a request does happens on one of these.
@@ -44,6 +49,7 @@ struct ThreadContext {
   upstream::Pool& pool;
   Nursery& nursery;  ///< for what outlives a request: attempts, reviews
   PrincipalResolver& principals;
+  AccessReviews& reviews;
   Event& link_changed;                           ///< notified at each transition of the link
   std::shared_ptr<const config::Config> config;  ///< replaced on this thread at a reload
 };

@@ -5,7 +5,6 @@
 #include <array>
 #include <utility>
 
-#include "holdfast/base/deadline.h"
 #include "request/request.h"
 
 namespace holdfast::request {
@@ -13,9 +12,7 @@ namespace {
 
 constexpr std::chrono::seconds kAskAgain{60};
 constexpr std::chrono::seconds kAskAgainSoon{1};  // after no answer: others wait in vain meanwhile
-constexpr std::chrono::seconds kCallLimit{5};
 constexpr std::size_t kMaxUnnamed = 1024;
-constexpr std::size_t kMaxBody = 1 << 20;  // bytes; a review and a JWKS have a few KiB
 
 // Newest first; a server that lacks one answers 404.
 constexpr std::array<std::string_view, 2> kReviewPaths{
@@ -140,39 +137,18 @@ Task<PrincipalResolver::Named> PrincipalResolver::ask(identity::Credential crede
   co_return named;
 }
 
-Task<std::optional<PrincipalResolver::Answer>> PrincipalResolver::call(
-    identity::Credential credential, std::shared_ptr<Client> client, std::string method,
-    std::string target, std::string body) {
-  http::RequestHead head{.method = std::move(method),
-                         .target = std::move(target),
-                         .authority = "kubernetes.default.svc"};
+Task<std::optional<OwnAnswer>> PrincipalResolver::call(identity::Credential credential,
+                                                       std::shared_ptr<Client> client,
+                                                       std::string method, std::string target,
+                                                       std::string body) {
   // The key set has a media type of its own (RFC 7517 §8.5), and the API server insists on it.
-  head.headers.add("accept", "application/json, application/jwk-set+json");
-  if (!credential.token.empty()) head.headers.add("authorization", "Bearer " + credential.token);
-  const bool has_body = !body.empty();
-  if (has_body) {
-    head.headers.add("content-type", "application/json");
-    head.headers.add("content-length", std::to_string(body.size()));
-  }
-  auto stream = co_await pool_.open(client->identity, std::move(head), !has_body, client->sticky);
-  if (!stream) co_return std::nullopt;
-  const Deadline deadline{executor_, kCallLimit, [&stream] { (*stream)->cancel(); }};
-  if (has_body) {
-    if (auto sent = co_await (*stream)->write(Slice::own(std::move(body)), true); !sent) {
-      co_return std::nullopt;
-    }
-  }
-  auto response = co_await (*stream)->response();
-  if (!response) co_return std::nullopt;
-  Answer answer{.status = response->status};
-  while (true) {
-    auto piece = co_await (*stream)->read();
-    if (!piece) co_return std::nullopt;
-    if (piece->empty()) break;
-    if (answer.body.size() + piece->size() > kMaxBody) co_return std::nullopt;
-    answer.body += piece->view();
-  }
-  co_return answer;
+  OwnCall call{.credential = std::move(credential),
+               .client = std::move(client),
+               .method = std::move(method),
+               .target = std::move(target),
+               .body = std::move(body),
+               .accept = "application/json, application/jwk-set+json"};
+  co_return co_await make_own_call(executor_, pool_, std::move(call));
 }
 
 Task<> PrincipalResolver::fetch_jwks(identity::Credential credential,

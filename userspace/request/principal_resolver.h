@@ -10,6 +10,7 @@
 #include "holdfast/identity/credential.h"
 #include "holdfast/upstream/pool.h"
 #include "request/client.h"
+#include "request/own_call.h"
 
 namespace holdfast::request {
 
@@ -43,13 +44,10 @@ class PrincipalResolver {
     std::optional<identity::Principal> principal;
   };
   Task<Named> ask(identity::Credential credential, std::shared_ptr<Client> client);
-  /// GET or POST as that credential; empty on any failure to get an answer.
-  struct Answer {
-    unsigned status = 0;
-    std::string body;
-  };
-  Task<std::optional<Answer>> call(identity::Credential credential, std::shared_ptr<Client> client,
-                                   std::string method, std::string target, std::string body);
+  /// GET or POST as that credential.
+  Task<std::optional<OwnAnswer>> call(identity::Credential credential,
+                                      std::shared_ptr<Client> client, std::string method,
+                                      std::string target, std::string body);
   Task<> fetch_jwks(identity::Credential credential, std::shared_ptr<Client> client);
 
   Executor executor_;

@@ -67,7 +67,8 @@ struct Metrics::Cells {
 
   std::atomic<bool> cache_known{false};
   Counter cache_bytes{0}, cache_budget{0}, cache_objects{0}, cache_collections{0};
-  Counter cache_evictions{0}, cache_write_queue{0};
+  Counter cache_evictions{0}, cache_write_queue{0}, cache_persistent{0};
+  Counter cache_dropped{0}, cache_corrupt{0}, cache_write_errors{0};
 
   std::array<Gauge, kWatchStates> watches_open{};
   std::array<Counter, kResumeHows> watch_resumes{};

@@ -116,6 +116,10 @@ void Metrics::mirror_cache(const CacheGauges& cache) noexcept {
   cells_->cache_collections.store(cache.collections, kRelaxed);
   cells_->cache_write_queue.store(cache.write_queue_bytes, kRelaxed);
   raise(cells_->cache_evictions, cache.evictions);
+  cells_->cache_persistent.store(cache.persistent ? 1 : 0, kRelaxed);
+  raise(cells_->cache_dropped, cache.dropped);
+  raise(cells_->cache_corrupt, cache.corrupt);
+  raise(cells_->cache_write_errors, cache.write_errors);
   cells_->cache_known.store(true, std::memory_order_release);
 }
 

@@ -174,6 +174,10 @@ std::string Metrics::serialize() const {
     out.value(MetricId::kCacheCollections, c.cache_collections.load());
     out.value(MetricId::kCacheEvictions, c.cache_evictions.load());
     out.value(MetricId::kCacheWriteQueue, c.cache_write_queue.load());
+    out.value(MetricId::kCachePersistent, c.cache_persistent.load());
+    out.value(MetricId::kCacheDropped, c.cache_dropped.load());
+    out.value(MetricId::kCacheCorrupt, c.cache_corrupt.load());
+    out.value(MetricId::kCacheWriteErrors, c.cache_write_errors.load());
   }
   add_each<WatchState>(out, MetricId::kWatchesOpen, c.watches_open);
   for (std::size_t i = 0; i < kResumeHows; ++i) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "holdfast/base/deadline.h"
 #include "holdfast/kube/status_reasons.h"
 #include "read/inflate.h"
 #include "read/offline_answer.h"
@@ -27,7 +28,8 @@ namespace {
 
 constexpr auto kReviewLimit = 2s;
 constexpr auto kHeldAtMost = 1h;  // without timeoutSeconds the API server ends a watch by then, too
-constexpr std::size_t kBatch = 64 * 1024;         // bytes per write of synthetic events
+constexpr std::size_t kBatch = 64 * 1024;  // bytes per write of synthetic events
+constexpr auto kSlow = 1s;  // a client that takes longer for a batch than others should wait
 constexpr std::size_t kMaxRefusal = 1024 * 1024;  // bytes of a refusal's body
 
 bool retry_later(unsigned status) {
@@ -132,6 +134,10 @@ std::optional<std::uint32_t> Session::seconds_left() const {
   return static_cast<std::uint32_t>(std::max<std::int64_t>(left.count(), 0));
 }
 
+SteadyClock::time_point Session::limit() const {
+  return deadline_.value_or(request_->started + SteadyClock::duration{kHeldAtMost});
+}
+
 Task<> Session::run() {
   while (true) {
     if (seconds_left() == 0u && request_->reply.started()) {
@@ -217,6 +223,9 @@ void Session::give_up_gap() {
 Task<Session::Outcome> Session::follow() {
   thread_.principals.start(*request_);
   if (!recorder_) look_back();
+  if (behind_ == 0) {
+    if (const auto shared = co_await follow_hub()) co_return *shared;
+  }
   const auto attempt = read::Attempt::start(thread_, request_, upstream_head());
   const read::AttemptGuard guard{attempt};
   while (!attempt->head) {
@@ -318,6 +327,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kResume);
   }
   if (!recorder_) begin_recording();
+  lead();
   set_state(WatchState::kLive);
 
   const auto decoder = kube::WatchDecoder::create(encoding);
@@ -333,6 +343,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     failures_ = 0;
     decoder->feed(piece->view());
     std::string batch;
+    std::vector<kube::WatchEvent> shared;
     bool last = false;
     kube::WatchEvent event;
     while (!last) {
@@ -356,9 +367,14 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
         }
       }
       last = !take(event, batch);
+      if (lead_ && !last) shared.push_back(std::move(event));
     }
+    publish(std::move(shared));
     co_await until_durable();
     if (!co_await deliver(std::move(batch))) co_return Outcome::kEnded;
+    // The state that a WatchList began with is its own; the rest may be shared.
+    if (initial_done_ && !lead_) lead();
+    if (!last && could_join()) co_return Outcome::kAgain;
     if (last) {
       co_await end();
       co_return Outcome::kEnded;
@@ -438,6 +454,11 @@ Task<Session::Outcome> Session::deliver_difference(kube::TypeMeta type,
                                                    kube::ResourceVersion to) {
   thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kRelist);
   if (!recorder_) begin_recording();
+  if (lead_) {
+    auto shared = std::make_shared<share::HubBatch>();
+    *shared = {.events = events, .end = to, .base = delivered_, .type = type};
+    lead_->hub().publish(std::move(shared));
+  }
   if (recorder_) recorder_->difference(events, to, on_disk());
   co_await until_durable();
   std::string batch;
@@ -525,6 +546,13 @@ Task<> Session::until_durable() {
 
 Task<bool> Session::deliver(std::string batch) {
   if (batch.empty()) co_return true;
+  std::optional<Deadline> slow;
+  if (lead_) {
+    slow.emplace(thread_.executor, kSlow, [this] {
+      alone_ = true;
+      lead_.reset();
+    });
+  }
   const auto sent = co_await request_->reply.write(Slice::own(std::move(batch)), false);
   co_return sent.has_value();
 }
@@ -635,7 +663,7 @@ Task<bool> Session::send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot)
 Task<> Session::wait_for_link() {
   // A stream that broke while the link is up is opened again soon, but not in a busy loop.
   const auto pause = std::min<SteadyClock::duration>(100ms * (1u << std::min(failures_, 6u)), 5s);
-  const auto limit = deadline_.value_or(request_->started + SteadyClock::duration{kHeldAtMost});
+  const auto limit = this->limit();
   if (!deadline_ && SteadyClock::now() >= limit) deadline_ = limit;
   co_await thread_.link_changed.wait_for(
       std::min(pause, std::max<SteadyClock::duration>(limit - SteadyClock::now(), 1ms)));

@@ -11,6 +11,7 @@
 #include "read/attempt.h"
 #include "request/context.h"
 #include "request/request.h"
+#include "share/shared.h"
 #include "watch/difference.h"
 
 namespace holdfast::watch {
@@ -65,9 +66,28 @@ class Session {
   void begin_recording();
   [[nodiscard]] http::RequestHead upstream_head() const;
   [[nodiscard]] http::RequestHead list_head() const;
+
+  // Sharing: one upstream stream for all equal watches (hub.h).
+  /// What makes another watch equal to this one from here on; empty: it is not shared.
+  [[nodiscard]] std::string share_key() const;
+  /// Goes with another one's stream; empty when there is none, or this client may not.
+  Task<std::optional<Outcome>> follow_hub();
+  /// Whether this client may still see what the leader is shown.
+  Task<request::Access> review();
+  /// True once: its stream of its own is one too many.
+  [[nodiscard]] bool could_join();
+  Task<Outcome> pass_batches(std::shared_ptr<share::Hub> hub,
+                             std::unique_ptr<share::HubReader> reader);
+  /// False when this one can't take it.
+  Task<bool> take_batch(share::HubBatchPtr batch);
+  Task<bool> begin_shared(cache::Query query);
+  void lead();
+  void publish(std::vector<kube::WatchEvent> events);
   [[nodiscard]] std::function<void(bool)> on_disk();
   [[nodiscard]] bool from_the_start() const;
   [[nodiscard]] std::optional<std::uint32_t> seconds_left() const;
+  [[nodiscard]] SteadyClock::time_point limit() const;
+  [[nodiscard]] bool is_over() const { return SteadyClock::now() >= limit(); }
   void set_state(std::optional<telemetry::WatchState> state);
 
   request::ThreadContext& thread_;
@@ -84,6 +104,12 @@ class Session {
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
   unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
+
+  std::unique_ptr<share::HubLead> lead_;
+  bool looked_for_hub_ = false;
+  SteadyClock::time_point reviewed_until_{};
+  bool gone_ = false;   // its client
+  bool alone_ = false;  // its client is too slow for others to wait for it
 
   struct Durable;  // counts events on their way to disk
   std::shared_ptr<Durable> durable_;

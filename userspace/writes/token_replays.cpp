@@ -92,6 +92,15 @@ void TokenReplays::forget(const identity::CredentialHash& name) {
   drop_from_disk(name);
 }
 
+void TokenReplays::clear() {
+  const std::lock_guard lock{mutex_};
+  entries_.clear();
+  bytes_ = 0;
+  for (const auto& name : on_disk_) (void)disk_.erase(name);
+  on_disk_.clear();
+  write_index(disk_, on_disk_);
+}
+
 void TokenReplays::put(const identity::CredentialHash& name, TokenAnswer answer) {
   drop(name);
   bytes_ += answer.body.size();

@@ -35,6 +35,8 @@ class TokenReplays {
   std::optional<TokenAnswer> find(const identity::CredentialHash& name, cache::Residence residence);
   /// The API server refused this request just now.
   void forget(const identity::CredentialHash& name);
+  /// It is another cluster than before.
+  void clear();
 
  private:
   struct Entry {

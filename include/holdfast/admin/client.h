@@ -10,7 +10,7 @@
 namespace holdfast::admin {
 
 struct Reply {
-  int code = 0;
+  int code = 0;  ///< HTTP
   std::string body;
 };
 
@@ -18,6 +18,10 @@ struct Reply {
 /// kTimeout when it does not in time.
 Result<Reply> get(const std::string& socket, const std::string& target,
                   std::chrono::milliseconds timeout = std::chrono::seconds{5});
+
+/// As `get`, for what changes something.
+Result<Reply> post(const std::string& socket, const std::string& target,
+                   std::chrono::milliseconds timeout = std::chrono::seconds{30});
 
 /// Follows a stream of lines until it ends (an ok result) or `on_line` returns false. There is no
 /// limit on the time between two lines. `on_open` is called once the agent sends all that comes.

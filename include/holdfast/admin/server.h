@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "holdfast/admin/cache_query.h"
+#include "holdfast/admin/client.h"
 #include "holdfast/admin/status.h"
 #include "holdfast/base/endpoint.h"
 #include "holdfast/base/result.h"
@@ -20,6 +22,8 @@ class Source {
   virtual Readiness ready() = 0;
   virtual std::string metrics() = 0;  ///< Prometheus text
   virtual telemetry::Broadcast& trace() = 0;
+  /// JSON with 200, or a line that says why not.
+  virtual Reply cache(const CacheQuery& query) = 0;
 };
 
 struct ServerOptions {
@@ -30,8 +34,8 @@ struct ServerOptions {
 };
 
 /// /metrics, /healthz, /readyz and / over TCP; the same, /v1/status and /v1/trace
-/// (newline-separated JSON; query: kind, pod, namespace, process, verdict) over the unix socket.
-/// GET and HEAD only. Everything runs on the given executor.
+/// (newline-separated JSON; query: kind, pod, namespace, process, verdict) and /v1/cache/ over the
+/// unix socket. GET and HEAD only, but for a POST to /v1/cache/rm. Everything runs on the given executor.
 class Server {
  public:
   /// Binds both. A socket file that nobody answers on is replaced; kExists when another agent does.

@@ -64,6 +64,8 @@ struct Status {
     std::uint64_t bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
     std::uint64_t write_queue_bytes = 0;
     std::array<std::uint64_t, telemetry::kCacheResults> reads{};
+    std::uint64_t write_errors = 0;
+    std::string problem;  ///< why it is in memory only; empty: it is on disk
   };
 
   std::string version, commit, node;

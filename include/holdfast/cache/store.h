@@ -11,6 +11,7 @@
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
+#include "holdfast/cache/inspect.h"
 #include "holdfast/cache/query.h"
 #include "holdfast/identity/credential.h"
 #include "holdfast/kube/list.h"
@@ -117,6 +118,21 @@ struct StoreOptions {
 struct StoreStats {
   std::uint64_t disk_bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
   std::uint64_t queue_bytes = 0, dropped_records = 0, corrupt_records = 0, write_errors = 0;
+  bool persistent = true;  ///< false: all of it is in memory, and gone with the process
+};
+
+/// What the API server says of the cluster that it belongs to.
+struct ClusterReport {
+  std::string cluster;                ///< as for Store::bind_cluster
+  kube::ResourceVersion reached = 0;  ///< Store::reached(), read before the server was asked
+  kube::ResourceVersion current = 0;  ///< of a consistent list of its own; 0: not known
+};
+
+enum class ClusterVerdict : std::uint8_t {
+  kSame,
+  kOther,     ///< another cluster than before: everything went, credentials too
+  kRestored,  ///< resourceVersions ran backwards: what was shown went
+  kFailed,    ///< it should have gone, and the disk does not take it: nothing of it is served
 };
 
 /// What principals were shown, on disk. Thread-safe. Reads are synchronous (microseconds for an
@@ -124,14 +140,23 @@ struct StoreStats {
 class Store {
  public:
   /// Opens or creates the store. A store that can't be opened (corrupt, wrong key) is set aside and
-  /// a fresh one made, with a log line; kInvalidArgument only for options that can't work.
+  /// a fresh one made, with a log line. kInvalidArgument and kUnsupported only for options that
+  /// can't work; anything else (a full or read-only disk, a key that is not there) may go by.
   static Result<std::unique_ptr<Store>> open(StoreOptions options, const Clock& clock);
+  /// A store that lives as long as the process, for when there is no other: 64 MiB at most.
+  static Result<std::unique_ptr<Store>> open_in_memory(StoreOptions options, const Clock& clock);
   virtual ~Store() = default;  ///< flushes the queue
 
   /// A LIST's answer. `continue_token`: the token that this request carried ("" for a first page);
   /// pages of one list are joined, and the collection is complete with its last page.
   virtual std::unique_ptr<Recorder> record_list(Query query, std::string continue_token,
                                                 RecordOptions options) = 0;
+  /// Shows `to` the list that `from` was shown, which differs in the principal alone: the API
+  /// server says that it may see it. On the writer thread, after what is queued. `on_done` tells
+  /// whether `to` has a list of at least that version now; a list that is not known to be current
+  /// is not shared.
+  virtual void share_list(Query from, Query to, kube::ResourceVersion at_least,
+                          RecordOptions options, std::function<void(bool shared)> on_done) = 0;
   /// A WATCH. With initial events it builds the collection up to the closing bookmark; else it
   /// advances the existing collection if that is complete and not behind `from`.
   virtual std::unique_ptr<WatchRecorder> record_watch(Query query, WatchStart start,
@@ -181,9 +206,25 @@ class Store {
   /// Secret of this store for keyed hashes (32 bytes; survives restarts with the store).
   [[nodiscard]] virtual std::string hmac_key() const = 0;
   [[nodiscard]] virtual StoreStats stats() const = 0;
-  /// Binds the store to a cluster (CA hash and UID of kube-system); another one than before wipes
-  /// it.
+  /// For people; any thread.
+  [[nodiscard]] virtual std::vector<CollectionInfo> collections() const = 0;
+  /// Looks at `rows` rows at most (20,000 take some 100 ms).
+  [[nodiscard]] virtual std::vector<UsageInfo> usage(std::size_t rows) const = 0;
+  /// Forgets what was shown: to one principal (none: to any), of one resource (none: of all).
+  virtual void remove(std::optional<identity::PrincipalId> principal,
+                      std::optional<kube::GroupVersionResource> gvr) = 0;
+  /// Binds the store to a cluster: "ROOTS UID", the comma-separated hashes of its CA certificates
+  /// and the UID of its kube-system (left out where it is not known). Another one than before, with
+  /// no root in common or another UID, wipes it. Waits for the disk.
   virtual Result<void> bind_cluster(std::string_view cluster) = 0;
+  /// As `bind_cluster`; besides, versions that ran backwards (etcd was restored from a snapshot)
+  /// drop everything that was shown. `done` runs on the writer thread.
+  virtual void confirm_cluster(ClusterReport report, std::function<void(ClusterVerdict)> done) = 0;
+  /// The highest resourceVersion that the cluster's storage is known to have reached.
+  virtual kube::ResourceVersion reached() = 0;
+  /// Changes whenever what was shown so far does not count any more: it belonged to another cluster
+  /// or to a state that etcd was restored from. What began in an older era is not recorded.
+  [[nodiscard]] virtual std::uint64_t era() const = 0;
   /// Waits until everything queued before is written (tests, shutdown).
   virtual void drain() = 0;
   virtual void set_budget(std::uint64_t bytes) = 0;

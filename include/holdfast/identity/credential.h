@@ -112,6 +112,11 @@ class Registry {
   [[nodiscard]] virtual OfflineVerdict check_offline(const Credential& credential,
                                                      const TagHint& tag) = 0;
 
+  /// Everybody who is known, for people.
+  [[nodiscard]] virtual std::vector<Principal> principals() const = 0;
+  /// It is another cluster than before: nobody is known, and no key.
+  virtual void clear() = 0;
+
   /// True when the cached JWKS is missing or older than an hour.
   [[nodiscard]] virtual bool wants_jwks() const = 0;
   /// The body of GET /openid/v1/jwks; kInvalidArgument keeps the old one.

@@ -45,6 +45,9 @@ struct ListOptions {
   bool allow_watch_bookmarks = false;
   bool send_initial_events = false;
   std::optional<std::uint32_t> timeout_seconds;
+  /// Something else that may decide what the answer is (a newer API server's, an aggregated one's):
+  /// such an answer is not remembered, nor shared.
+  bool unknown = false;
 };
 
 /// What a request asks of the API server, as Kubernetes' own RequestInfo says it

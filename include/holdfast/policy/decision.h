@@ -33,7 +33,7 @@ enum class Reason : std::uint8_t {
   kReview,           ///< tokenreviews, subjectaccessreviews, …: an answer for now only
   kSubresource,      ///< other than status and scale
   kHealthOrMetrics,  ///< /healthz, /livez, /readyz, /metrics …
-  kNotCacheable,     ///< any other path or verb
+  kNotCacheable,     ///< any other path, verb or option
 };
 
 struct Decision {

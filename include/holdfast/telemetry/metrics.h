@@ -11,10 +11,13 @@
 
 namespace holdfast::telemetry {
 
-/// What the store knows at the time of a scrape. `evictions` is a total.
+/// What the store knows at the time of a scrape. `evictions`, `dropped`, `corrupt` and
+/// `write_errors` are totals.
 struct CacheGauges {
   std::uint64_t bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
   std::uint64_t write_queue_bytes = 0;
+  bool persistent = true;
+  std::uint64_t dropped = 0, corrupt = 0, write_errors = 0;
 };
 
 /// All metrics of the agent. Thread-safe. Counting is a relaxed atomic addition into a table that

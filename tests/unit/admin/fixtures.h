@@ -61,10 +61,16 @@ class FakeSource final : public Source {
   Readiness ready() override { return readiness; }
   std::string metrics() override { return metrics_text; }
   telemetry::Broadcast& trace() override { return broadcast; }
+  Reply cache(const CacheQuery& query) override {
+    cache_asked = query;
+    return cache_reply;
+  }
 
   Readiness readiness{true, {}};
   std::string metrics_text = "holdfast_link_up 1\n";
   telemetry::Broadcast broadcast;
+  CacheQuery cache_asked;
+  Reply cache_reply{200, "{}"};
 };
 
 }  // namespace holdfast::admin

@@ -44,6 +44,49 @@ TEST_F(RoutesTest, WhoTalksToWhatIsForTheSocketOnly) {
   EXPECT_EQ(tcp("/v1/trace").code, 404);
 }
 
+TEST_F(RoutesTest, TheCacheIsForTheSocketOnly) {
+  const auto post = [&](const char* target) {
+    return route(Channel::kUnix, "POST", target, source_);
+  };
+  EXPECT_EQ(local("/v1/cache/lists?principal=system%3Anode%3Aa&resource=pods").code, 200);
+  EXPECT_EQ(source_.cache_asked.what, CacheQuery::What::kLists);
+  EXPECT_EQ(source_.cache_asked.principal, "system:node:a");
+  EXPECT_EQ(source_.cache_asked.resource, "pods");
+  EXPECT_EQ(local("/v1/cache/get?id=ab&secrets=1").code, 200);
+  EXPECT_TRUE(source_.cache_asked.secrets);
+  EXPECT_EQ(post("/v1/cache/rm?all=1").code, 200);
+  EXPECT_TRUE(source_.cache_asked.all);
+  // What changes something is a POST, what does not is none.
+  EXPECT_EQ(local("/v1/cache/rm?all=1").code, 405);
+  EXPECT_EQ(post("/v1/cache/lists").code, 405);
+  EXPECT_EQ(post("/v1/status").code, 405);
+  EXPECT_EQ(local("/v1/cache/nothing").code, 400);
+  EXPECT_EQ(local("/v1/cache/lists?x=1").code, 400);
+  EXPECT_EQ(local("/v1/cache/lists?id=%2").code, 400);
+  EXPECT_EQ(tcp("/v1/cache/lists").code, 404);
+  EXPECT_EQ(tcp("/v1/cache/rm?all=1", "POST").code, 405);
+  source_.cache_reply = {404, "no such list\n"};
+  EXPECT_EQ(local("/v1/cache/get?id=zz").body, "no such list\n");
+}
+
+TEST_F(RoutesTest, ACacheQuerySurvivesItsTarget) {
+  const CacheQuery query{.what = CacheQuery::What::kGet,
+                         .principal = "a b&c=d/%",
+                         .resource = "deployments.apps",
+                         .id = "0f",
+                         .ns = "x",
+                         .name = "y",
+                         .secrets = true,
+                         .all = true};
+  const auto target = to_target(query);
+  const auto question = target.find('?');
+  ASSERT_TRUE(target.starts_with("/v1/cache/get?"));
+  const auto back = parse_cache_query("get", std::string_view{target}.substr(question + 1));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->principal, query.principal);
+  EXPECT_EQ(to_target(*back), target);
+}
+
 TEST_F(RoutesTest, NotReadySaysWhy) {
   source_.readiness = {false, {"no certificate", "no listener"}};
   EXPECT_EQ(tcp("/readyz").code, 503);

@@ -28,7 +28,7 @@ class DamageTest : public StoreTest {
   /// Changes one byte of every value whose row is of that kind.
   int damage(char row) {
     store_.reset();
-    auto kv = Kv::open_disk(rows()).value();
+    auto kv = Kv::open_disk(rows(), budget_).value();
     std::vector<std::pair<std::string, std::string>> changed;
     for (auto at = kv->scan(std::string(1, row), nullptr); at->valid(); at->next()) {
       std::string value{at->value()};
@@ -46,7 +46,7 @@ class DamageTest : public StoreTest {
   void open_failing() {
     store_.reset();
     auto key = load_store_key(directory_.path(), "auto").value();
-    auto disk = std::make_unique<FailingKv>(Kv::open_disk(rows()).value(), full_);
+    auto disk = std::make_unique<FailingKv>(Kv::open_disk(rows(), budget_).value(), full_);
     kv_ = disk.get();
     store_ = open_store(options(), clock_, std::move(disk), Kv::open_memory().value(), key,
                         LossMark::open(directory_.path() / "lost-writes").value())
@@ -109,7 +109,7 @@ TEST_F(DamageTest, AMissingMemberBreaksItsList) {
   ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 5}}));
   store_.reset();
   {
-    auto kv = Kv::open_disk(rows()).value();
+    auto kv = Kv::open_disk(rows(), budget_).value();
     const std::string key{kv->scan("M", nullptr)->key()};
     ASSERT_TRUE(kv->write({{key, std::nullopt}}, true));
   }
@@ -176,6 +176,48 @@ TEST_F(DamageTest, AFullDiskNeverServesTheOldNorLosesTheRest) {
   EXPECT_EQ(items(query("a")), Strings{"a/one@11"});
   EXPECT_EQ(items(query("b")), Strings{"b/two@5"});
   EXPECT_EQ(get(query("c", "x")).outcome, Outcome::kMiss);
+}
+
+TEST_F(DamageTest, ADiskThatHangsFillsNoMemory) {
+  open_failing();
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  kv_->hangs = true;
+  // What must not be lost is always accepted, whatever waits: up to a bound.
+  for (std::size_t i = 0; i < 3 * Writer::kMaxTasks; ++i)
+    store_->record_not_found(query("b", "n" + std::to_string(i)), "{}", {});
+  store_->purge(query("a"));  // one of those that had no room
+  EXPECT_NE(list(query("a")).outcome, Outcome::kHit);
+  kv_->hangs = false;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+  while (!record_list(query("c"), 11, {{"c", "one", 5}}) &&
+         std::chrono::steady_clock::now() < limit) {
+  }
+  EXPECT_EQ(items(query("c")), Strings{"c/one@5"});
+  EXPECT_EQ(list(query("a")).outcome, Outcome::kMiss);
+  EXPECT_EQ(get(query("b", "n1")).outcome, Outcome::kMiss);
+  ASSERT_TRUE(record_list(query("a"), 11, {{"a", "one", 5}}));
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+}
+
+TEST_F(DamageTest, LossesOnAFullDiskTakeNoMoreThanSomeMemory) {
+  open_failing();
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
+  ASSERT_TRUE(record_get(query("b", "kept"), {"b", "kept", 7}));
+  *full_ = true;
+  for (int i = 0; i < 10'000; ++i)
+    record_get_unseen(query("b", "n" + std::to_string(i)), {"b", "n" + std::to_string(i), 8});
+  store_->drain();
+  // Too many to know which: none of the single objects counts, lists do.
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
+  EXPECT_EQ(get(query("b", "kept")).outcome, Outcome::kMiss);
+  *full_ = false;
+  ASSERT_TRUE(record_get(query("b", "later"), {"b", "later", 9}));
+  EXPECT_EQ(get(query("b", "kept")).outcome, Outcome::kMiss);
+  ASSERT_TRUE(record_get(query("b", "kept"), {"b", "kept", 7}));
+  EXPECT_EQ(get(query("b", "kept")).outcome, Outcome::kHit);
+  open();
+  EXPECT_EQ(get(query("b", "n1")).outcome, Outcome::kMiss);
+  EXPECT_EQ(items(query("a")), Strings{"a/one@5"});
 }
 
 TEST_F(DamageTest, TheSameShownAgainNeedsNoWrite) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "cache/kv.h"
 
@@ -30,15 +32,22 @@ class FailingKv final : public Kv {
   }
   Result<void> write(const std::vector<KvOp>& ops, bool sync) override {
     if (*full_) return make_error(Errc::kUnavailable, "No space left on device");
+    while (hangs) std::this_thread::sleep_for(std::chrono::milliseconds{1});
     if (sync) ++syncs;
     return under_->write(ops, sync);
   }
-  Result<void> wipe() override { return under_->wipe(); }
+  Result<void> erase_range(std::string_view from, std::string_view to) override {
+    if (*full_) return make_error(Errc::kUnavailable, "No space left on device");
+    return under_->erase_range(from, to);
+  }
+  bool has_room(std::size_t bytes) override { return under_->has_room(bytes); }
+  Result<void> set_budget(std::uint64_t bytes) override { return under_->set_budget(bytes); }
   Result<void> resume() override {
     if (*full_) return make_error(Errc::kUnavailable, "No space left on device");
     return {};
   }
 
+  std::atomic<bool> hangs{false};
   std::atomic<int> syncs{0};  ///< writes that are on disk, not only written
 
  private:

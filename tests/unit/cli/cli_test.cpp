@@ -192,5 +192,50 @@ TEST_F(CliTest, TraceWithoutAnAgent) {
   EXPECT_EQ(call({"trace", "--admin-socket", socket()}), 1);
 }
 
+TEST_F(CliTest, CacheAsksTheAgent) {
+  start_server();
+  source_.cache_reply.body =
+      R"([{"id":"00112233445566778899aabbccddeeff","principal":"system:node:edge-1",)"
+      R"("resource":"pods","version":"v1","namespace":"","name":"","label_selector":"",)"
+      R"("field_selector":"spec.nodeName=edge-1","form":"protobuf","resource_version":"77",)"
+      R"("items":3,"bytes":2048,"age_seconds":61,"state":"served"}])";
+  ASSERT_EQ(call({"cache", "ls", "--principal", "system:node:edge-1", "--admin-socket", socket()}),
+            0);
+  EXPECT_EQ(source_.cache_asked.what, admin::CacheQuery::What::kLists);
+  EXPECT_EQ(source_.cache_asked.principal, "system:node:edge-1");
+  for (const char* text : {"001122334455 ", "spec.nodeName=edge-1", "protobuf", "77", "served"})
+    EXPECT_THAT(out_.str(), HasSubstr(text));
+  ASSERT_EQ(call({"cache", "ls", "-o", "json", "--admin-socket", socket()}), 0);
+  EXPECT_EQ(out_.str(), source_.cache_reply.body);
+
+  source_.cache_reply.body =
+      R"([{"principal":"evil\u001b[2J","resource":"pods","lists":1,"items":2,"objects":3,)"
+      R"("documents":4,"bytes":5,"partial":true}])";
+  ASSERT_EQ(call({"cache", "usage", "--admin-socket", socket()}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("evil?[2J"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+
+  source_.cache_reply.body = R"({"removed":2,"bytes":10})";
+  EXPECT_EQ(call({"cache", "rm", "--resource", "pods", "--admin-socket", socket()}), 0);
+  EXPECT_EQ(source_.cache_asked.what, admin::CacheQuery::What::kRemove);
+  EXPECT_THAT(out_.str(), HasSubstr("removed"));
+  // Not everything by mistake.
+  EXPECT_EQ(call({"cache", "rm", "--admin-socket", socket()}), 2);
+
+  source_.cache_reply = {403, "these are Secrets\n"};
+  EXPECT_EQ(call({"cache", "get", "0011", "--admin-socket", socket()}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("these are Secrets"));
+  EXPECT_EQ(source_.cache_asked.id, "0011");
+  EXPECT_FALSE(source_.cache_asked.secrets);
+  EXPECT_EQ(call({"cache", "get"}), 2);
+  EXPECT_EQ(call({"cache"}), 2);
+  EXPECT_EQ(call({"cache", "ls", "--help"}), 0);
+}
+
+TEST_F(CliTest, CacheWithoutAnAgentFails) {
+  EXPECT_EQ(call({"cache", "ls", "--admin-socket", socket()}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("no agent listens"));
+}
+
 }  // namespace
 }  // namespace holdfast::cli

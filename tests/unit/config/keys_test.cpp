@@ -91,7 +91,7 @@ TEST(Keys, GoodValues) {
        }},
       {"cache: {dir: /data}", [](Config& c) { c.cache.dir = "/data"; }},
       {"cache: {budget: 512MiB}", [](Config& c) { c.cache.budget = 512ull << 20; }},
-      {"cache: {budget: 2000000}", [](Config& c) { c.cache.budget = 2'000'000; }},
+      {"cache: {budget: 20000000}", [](Config& c) { c.cache.budget = 20'000'000; }},
       {"cache: {key: file}", [](Config& c) { c.cache.key.source = KeySource::kFile; }},
       {"cache: {key: off}", [](Config& c) { c.cache.key.source = KeySource::kOff; }},
       {"cache: {key: \"command:/bin/key\"}",

@@ -72,6 +72,20 @@ TEST_F(RegistryTest, OpaqueTokensAreReviewedAgainEveryFewMinutes) {
   EXPECT_EQ(check(token).kind, Kind::kKnown);
 }
 
+TEST_F(RegistryTest, AnotherClusterKnowsNobody) {
+  registry_->learn(bearer("one"), kAdmin);
+  registry_->learn(bearer("two"), kNode);
+  registry_->clear();
+  EXPECT_FALSE(registry_->find(bearer("one")));
+  EXPECT_EQ(check(bearer("two")).kind, Kind::kRejected);
+  EXPECT_TRUE(registry_->wants_jwks());
+  EXPECT_TRUE(store_.records.empty());
+  restart();
+  EXPECT_FALSE(registry_->find(bearer("one")));
+  registry_->learn(bearer("one"), kNode);
+  EXPECT_EQ(registry_->find(bearer("one")), kNode);
+}
+
 TEST_F(RegistryTest, ARefusedCredentialIsForgotten) {
   registry_->learn(bearer("opaque"), kAdmin);
   registry_->refused(bearer("opaque"));

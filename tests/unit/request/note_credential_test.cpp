@@ -18,6 +18,8 @@ class FakeRegistry final : public identity::Registry {
                                          const identity::TagHint&) override {
     return {};
   }
+  std::vector<identity::Principal> principals() const override { return {}; }
+  void clear() override {}
   bool wants_jwks() const override { return false; }
   Result<void> set_jwks(std::string_view) override { return {}; }
   void configure(identity::IdentityOptions) override {}

@@ -10,6 +10,7 @@
 #include "lease/book.h"
 #include "request/context.h"
 #include "request/request.h"
+#include "share/shared.h"
 #include "unit/cache/store_fixture.h"
 #include "unit/watch/fakes.h"
 #include "writes/shared.h"
@@ -118,12 +119,14 @@ class ThreadTest : public cache::StoreTest {
   lease::Book leases_{clock_};
   writes::Shared writes_{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                          .events = {}};
-  request::Services services_{*store_, *registry_, *pods_,  link_,  metrics_,
-                              trace_,  clock_,     leases_, writes_};
+  share::Shared shared_;
+  request::Services services_{*store_, *registry_, *pods_,  link_,   metrics_,
+                              trace_,  clock_,     leases_, writes_, shared_};
   request::PrincipalResolver principals_{io_.get_executor(), *registry_, pool_, nursery_};
   std::shared_ptr<config::Config> config_ = std::make_shared<config::Config>();
-  request::ThreadContext thread_{io_.get_executor(), services_,     pool_,  nursery_,
-                                 principals_,        link_changed_, config_};
+  request::AccessReviews reviews_{io_.get_executor(), *registry_, pool_, nursery_};
+  request::ThreadContext thread_{io_.get_executor(), services_, pool_,         nursery_,
+                                 principals_,        reviews_,  link_changed_, config_};
   std::shared_ptr<FakeExchange> exchange_;
   SteadyClock::duration age_{0};  // of the requests that are made
   bool closed_ = false;           // the client's connection

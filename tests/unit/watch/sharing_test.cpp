@@ -1,0 +1,201 @@
+#include <gmock/gmock.h>
+
+#include "unit/watch/thread_fixture.h"
+#include "watch/watch.h"
+
+namespace holdfast::watch {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using upstream::Link;
+
+constexpr const char* kPath = "/api/v1/namespaces/apps/configmaps?watch=true";
+
+std::string event(const std::string& type, const std::string& name, kube::ResourceVersion version) {
+  return R"({"type":")" + type + R"(","object":)" +
+         cache::json_object({.ns = "apps", .name = name, .version = version}) + "}\n";
+}
+
+class SharingTest : public ThreadTest {
+ protected:
+  /// Another client, with a credential of its own.
+  std::shared_ptr<FakeExchange> watch(const std::string& token, const std::string& query) {
+    const identity::Credential credential{.kind = identity::Credential::Kind::kBearer,
+                                          .token = token};
+    registry_->learn(credential, {.username = "user of " + token, .uid = token});
+    registry_->accepted(credential);
+    credential_ = credential;
+    auto request = make_request(kPath + query);
+    nursery_.spawn("watch", serve_watch(thread_, std::move(request)));
+    return exchange_;
+  }
+  /// What the API server says to the next review.
+  void review(bool allowed, unsigned status = 201) {
+    const auto answer = script(status);
+    answer->send(std::string{R"({"kind":"SelfSubjectAccessReview","status":{"allowed":)"} +
+                 (allowed ? "true" : "false") + "}}");
+    answer->end();
+  }
+  void run_until_has(const std::shared_ptr<FakeExchange>& client, const std::string& text) {
+    run_until([&] { return client->body.find(text) != std::string::npos; });
+  }
+  /// "TYPE name@version" of each event that a client got.
+  static std::vector<std::string> events(const std::shared_ptr<FakeExchange>& client) {
+    const auto decoder = kube::WatchDecoder::create(kube::Encoding::kJson);
+    decoder->feed(client->body);
+    std::vector<std::string> out;
+    kube::WatchEvent one;
+    while (decoder->next(one).value()) {
+      out.push_back(std::string{kube::to_string(one.type)} + " " + one.object.meta.name + "@" +
+                    std::to_string(one.object.meta.resource_version));
+    }
+    return out;
+  }
+};
+
+TEST_F(SharingTest, EqualWatchesShareOneStream) {
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  review(true);
+  // The second one comes with an older version, and gets what it lacks.
+  const auto second = watch("b", "&resourceVersion=100&timeoutSeconds=300");
+  run_until_has(second, "uid-one");
+  const auto third = watch("b", "&resourceVersion=105");
+  stream->send(event("MODIFIED", "one", 110));
+  run_until_has(second, "110");
+  run_until_has(third, "110");
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "MODIFIED one@110"));
+  EXPECT_THAT(events(second), ElementsAre("ADDED one@105", "MODIFIED one@110"));
+  EXPECT_THAT(events(third), ElementsAre("MODIFIED one@110"));
+  ASSERT_EQ(pool_.opened.size(), 2u) << "one watch, one review";
+  EXPECT_THAT(pool_.opened[1].target, HasSubstr("selfsubjectaccessreviews"));
+  EXPECT_EQ(pool_.opened[1].headers.get("authorization"), "Bearer b");
+}
+
+TEST_F(SharingTest, WhoMayNotSeeItAsksForItself) {
+  const auto stream = script();
+  watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(exchange_, "uid-one");
+  review(false);
+  const auto refusal = script(403);
+  refusal->send(R"({"kind":"Status","code":403})");
+  refusal->end();
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until([&] { return second->ended; });
+  EXPECT_EQ(second->answer.status, 403u);
+  EXPECT_EQ(second->body.find("uid-one"), std::string::npos);
+}
+
+TEST_F(SharingTest, WhereTheApiServerDoesNotSayNothingIsShared) {
+  const auto stream = script();
+  watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(exchange_, "uid-one");
+  review(true, 500);
+  const auto own = script();
+  own->send(event("ADDED", "two", 106));
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-two");
+  EXPECT_THAT(events(second), ElementsAre("ADDED two@106"));
+}
+
+TEST_F(SharingTest, OthersGoOnWhenTheLeaderLeaves) {
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  review(true);
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  const auto next = script();
+  stream->end();  // the leader's time is over
+  run_until([&] { return first->ended; });
+  run_until([&] { return pool_.opened.size() == 3; });
+  EXPECT_THAT(pool_.opened[2].target, HasSubstr("resourceVersion=105"));
+  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer b");
+  next->send(event("DELETED", "one", 107));
+  run_until_has(second, "107");
+  EXPECT_THAT(events(second), ElementsAre("ADDED one@105", "DELETED one@107"));
+  EXPECT_FALSE(second->ended || second->aborted);
+}
+
+TEST_F(SharingTest, ARevokedPermissionEndsTheWatch) {
+  auto strict = std::make_shared<config::Config>(*config_);
+  strict->cache.review_ttl = 0s;
+  thread_.config = strict;
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  review(true);
+  review(true);
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  review(false);
+  stream->send(event("ADDED", "secret", 106));
+  run_until([&] { return second->ended; });
+  EXPECT_FALSE(second->aborted);
+  EXPECT_THAT(events(second), ElementsAre("ADDED one@105"));
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "ADDED secret@106"));
+}
+
+TEST_F(SharingTest, OneThatIsOlderThanTheWindowGetsAStreamOfItsOwn) {
+  const auto stream = script();
+  watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(exchange_, "uid-one");
+  const auto own = script();
+  own->send(event("ADDED", "old", 95));
+  const auto second = watch("b", "&resourceVersion=90");
+  run_until_has(second, "uid-old");
+  EXPECT_THAT(pool_.opened[1].target, HasSubstr("resourceVersion=90"));
+}
+
+TEST_F(SharingTest, ADifferenceIsToldToAll) {
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  ASSERT_TRUE(record_list(query_for(kPath), 100, {{"apps", "gone", 50}}));
+  // The list is that of the principal that leads.
+  auto query = query_for(kPath);
+  query.principal = registry_->find(credential_)->id();
+  ASSERT_TRUE(record_list(query, 100, {{"apps", "gone", 50}}));
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  review(true);
+  const auto second = watch("b", "&resourceVersion=105");
+  run_until([&] { return second->answer.status == 200; });
+  stream->cut();
+  const auto expired = script();
+  expired->send(R"({"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","code":410}})"
+                "\n");
+  const auto list = script();
+  list->send(cache::json_list(200, {{"apps", "one", 105}, {"apps", "two", 150}}));
+  list->end();
+  const auto resumed = script();
+  run_until_has(second, "uid-two");
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "DELETED gone@105", "ADDED two@150"));
+  EXPECT_THAT(events(second), ElementsAre("DELETED gone@105", "ADDED two@150"));
+  resumed->send(event("ADDED", "three", 210));
+  run_until_has(second, "uid-three");
+}
+
+TEST_F(SharingTest, SharingCanBeSwitchedOff) {
+  auto off = std::make_shared<config::Config>(*config_);
+  off->cache.share = false;
+  thread_.config = off;
+  const auto stream = script();
+  watch("a", "&resourceVersion=100");
+  const auto own = script();
+  own->send(event("ADDED", "one", 105));
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  EXPECT_EQ(pool_.opened.size(), 2u);
+}
+
+}  // namespace
+}  // namespace holdfast::watch

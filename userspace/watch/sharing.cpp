@@ -1,0 +1,164 @@
+// How a session shares its upstream stream with others, or goes with another one's.
+#include <algorithm>
+
+#include "holdfast/kube/selector.h"
+#include "read/offline_answer.h"
+#include "read/refusal.h"
+#include "share/key.h"
+#include "watch/session.h"
+
+namespace holdfast::watch {
+
+using namespace std::chrono_literals;
+using request::Access;
+using telemetry::Source;
+using telemetry::WatchState;
+
+namespace {
+
+constexpr auto kReviewLimit = 2s;
+constexpr auto kGlance = 1s;  // at the link, when nothing comes
+
+}  // namespace
+
+std::string Session::share_key() const {
+  // Events before the state is complete have no order that others could join in.
+  if (!thread_.config->cache.share || alone_ || !initial_done_ || delivered_ == 0) return {};
+  const bool begun = request_->reply.started();
+  return share::key_of(*request_,
+                       begun ? representation_ : request_->accept.front().representation);
+}
+
+Task<std::optional<Session::Outcome>> Session::follow_hub() {
+  auto key = share_key();
+  if (lead_ || key.empty()) co_return std::nullopt;
+  const auto hub = thread_.services.shared.hubs.find(key);
+  if (!hub || !hub->covers(delivered_)) {
+    // The first one leads from its request on, so that those who come meanwhile need none.
+    if (!hub) lead_ = thread_.services.shared.hubs.lead(std::move(key), delivered_);
+    co_return std::nullopt;
+  }
+  if (!request_->principal) {
+    request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
+  }
+  const auto access = co_await review();
+  // Whom the API server refuses, it tells so itself.
+  if (access != Access::kAllowed) co_return std::nullopt;
+  auto reader = hub->join(thread_.executor, delivered_);
+  if (!reader) co_return std::nullopt;
+  co_return co_await pass_batches(hub, std::move(reader));
+}
+
+Task<request::Access> Session::review() {
+  const auto now = SteadyClock::now();
+  if (now < reviewed_until_) co_return Access::kAllowed;
+  const auto ttl = thread_.config->cache.review_ttl;
+  const auto verdict = co_await thread_.reviews.review(request_, kube::Verb::kWatch, ttl);
+  if (verdict.access == Access::kAllowed) reviewed_until_ = verdict.at + ttl;
+  co_return verdict.access;
+}
+
+Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
+                                             std::unique_ptr<share::HubReader> reader) {
+  if (!request_->reply.started()) {
+    while (!hub->query() && !reader->ended()) {
+      if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
+      co_await reader->wait(kGlance);
+    }
+    auto query = hub->query();
+    if (!query) co_return Outcome::kAgain;
+    const bool begun = co_await begin_shared(std::move(*query));
+    if (!begun) co_return Outcome::kEnded;
+  }
+  // What the leader writes of its own principal's list is as good for another client of it.
+  const auto query = hub->query();
+  const bool recorded = query && query->principal == request_->principal->id() && !durable_;
+  if (!recorder_ && !recorded) begin_recording();
+  failures_ = 0;
+  while (true) {
+    const bool away = thread_.services.link.state() == upstream::Link::kOffline;
+    set_state(away ? WatchState::kHeld : WatchState::kLive);
+    if (is_over()) {
+      co_await end();
+      co_return Outcome::kEnded;
+    }
+    auto batch = reader->next();
+    if (!batch) {
+      if (reader->ended()) co_return Outcome::kAgain;
+      co_await reader->wait(kGlance);
+      continue;
+    }
+    const auto access = co_await review();
+    if (access == Access::kDenied) {
+      // Its next request is refused by the API server itself.
+      co_await end();
+      co_return Outcome::kEnded;
+    }
+    // Not known: a stream of its own tells.
+    if (access != Access::kAllowed) co_return Outcome::kCut;
+    const bool taken = co_await take_batch(std::move(batch));
+    if (!taken) co_return request_->reply.started() && !gone_ ? Outcome::kAgain : Outcome::kEnded;
+  }
+}
+
+Task<bool> Session::begin_shared(cache::Query query) {
+  representation_ = std::move(query.representation);
+  http::ResponseHead head{.status = 200};
+  head.headers.add("content-type", kube::content_type(representation_.encoding, true));
+  head.headers.add("cache-control", "no-cache, private");
+  const auto sent = co_await request_->reply.head(std::move(head), false, Source::kUpstream);
+  co_return sent.has_value();
+}
+
+Task<bool> Session::take_batch(share::HubBatchPtr batch) {
+  if (batch->base) {
+    // Whoever is past its beginning can't tell what is new of it.
+    if (delivered_ != *batch->base) co_return false;
+    const auto outcome = co_await deliver_difference(batch->type, batch->events, batch->end);
+    gone_ = outcome == Outcome::kEnded;
+    co_return outcome == Outcome::kAgain;
+  }
+  std::string text;
+  for (const auto& shared : batch->events) {
+    auto event = shared;
+    if (event.object.meta.resource_version <= delivered_) continue;
+    take(event, text);
+  }
+  co_await until_durable();
+  const bool delivered = co_await deliver(std::move(text));
+  gone_ = !delivered;
+  co_return delivered;
+}
+
+void Session::lead() {
+  auto key = share_key();
+  // The answer may have come in another form than the one that it was expected in.
+  if (key.empty() || !request_->principal || (lead_ && lead_->key() != key)) lead_.reset();
+  if (key.empty() || !request_->principal) return;
+  auto query = request::query_of(*request_, *request_->principal, representation_);
+  if (!query) return;
+  if (!lead_) lead_ = thread_.services.shared.hubs.lead(std::move(key), delivered_);
+  if (lead_) lead_->hub().opened(std::move(*query));
+}
+
+bool Session::could_join() {
+  if (lead_ || looked_for_hub_ || !initial_done_) return false;
+  const auto key = share_key();
+  const auto hub = key.empty() ? nullptr : thread_.services.shared.hubs.find(key);
+  if (!hub || !hub->covers(delivered_)) return false;
+  looked_for_hub_ = true;
+  return true;
+}
+
+void Session::publish(std::vector<kube::WatchEvent> events) {
+  if (!lead_ || events.empty()) return;
+  auto batch = std::make_shared<share::HubBatch>();
+  batch->events = std::move(events);
+  for (auto& event : batch->events) {
+    event.frame = Slice::copy(event.frame.view());  // it would hold the transport's block
+    batch->end = std::max(batch->end, event.object.meta.resource_version);
+  }
+  lead_->hub().publish(std::move(batch));
+}
+
+}  // namespace holdfast::watch
