@@ -43,6 +43,6 @@ enum class MetricId : std::size_t {
   kProcessThreads,
   kProcessStart,
 };
-inline constexpr std::size_t kMetrics = 32;
+inline constexpr std::size_t kMetrics = static_cast<std::size_t>(MetricId::kProcessStart) + 1;
 
 }  // namespace holdfast::telemetry
