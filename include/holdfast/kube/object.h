@@ -46,8 +46,7 @@ Result<Object> parse_object(Encoding encoding, Slice bytes);
 
 /// A canonical body with another metadata.resourceVersion, and nothing else changed.
 /// kInvalidArgument when it has none.
-Result<Slice> restamp(Encoding encoding, std::string_view body,
-                                    ResourceVersion version);
+Result<Slice> restamp(Encoding encoding, std::string_view body, ResourceVersion version);
 
 /// The bytes of a GET answer.
 std::string render_object(Encoding encoding, const TypeMeta& type, std::string_view body);
