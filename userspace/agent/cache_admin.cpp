@@ -155,8 +155,8 @@ admin::Reply print(const admin::CacheQuery& query, cache::Store& store, const Na
     if (items.size() > kMaxPrinted) return failure(413, "too large; ask for one object of it");
   }
   if (items.empty() && !query.name.empty()) return failure(404, "no such object in this list");
-  return {200, "{\"list\":" + list_json(list, names, clock).dump() + ",\n\"items\":[" + items +
-                   "]}\n"};
+  return {200,
+          "{\"list\":" + list_json(list, names, clock).dump() + ",\n\"items\":[" + items + "]}\n"};
 }
 
 admin::Reply remove(const admin::CacheQuery& query, cache::Store& store, const Names& names) {

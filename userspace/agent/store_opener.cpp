@@ -48,7 +48,8 @@ void StoreOpener::retry(const Clock& clock) {
     lock.unlock();
     std::error_code failed;
     const auto space = std::filesystem::space(options_.directory, failed);
-    if (!failed && space.available >= kRoom) usable_again_ = cache::Store::open(options_, clock).has_value();
+    if (!failed && space.available >= kRoom)
+      usable_again_ = cache::Store::open(options_, clock).has_value();
     lock.lock();
   }
 }

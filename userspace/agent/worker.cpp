@@ -350,17 +350,16 @@ Result<void> WorkerImpl::build_cluster_check(const OwnAccess& access) {
   if (!dialer) return dialer.error();
   auto client = std::make_unique<upstream::ApiClient>(found_.servers, std::move(*dialer), nursery_);
   cluster_ = std::make_unique<ClusterCheck>(
-      ClusterCheck::Parts{
-          .api = make_cluster_api(std::move(client), access),
-          .store = *store_,
-          .roots = hash_of_roots(found_.ca_pem),
-          .online = [this] { return link_->state() == upstream::Link::kOnline; },
-          .on_other_cluster =
-              [this] {
-                identities_->clear();
-                writes_->tokens.clear();
-                leases_.clear();
-              }},
+      ClusterCheck::Parts{.api = make_cluster_api(std::move(client), access),
+                          .store = *store_,
+                          .roots = hash_of_roots(found_.ca_pem),
+                          .online = [this] { return link_->state() == upstream::Link::kOnline; },
+                          .on_other_cluster =
+                              [this] {
+                                identities_->clear();
+                                writes_->tokens.clear();
+                                leases_.clear();
+                              }},
       clock_);
   return {};
 }

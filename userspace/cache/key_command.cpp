@@ -57,9 +57,7 @@ std::optional<int> wait_for(pid_t child, Clock::time_point limit) {
 std::string from_hex(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-    const auto digit = [](char c) {
-      return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-    };
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
     out.push_back(static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1])));
   }
   return out;
@@ -101,8 +99,8 @@ Result<std::string> key_from_command(const std::string& command, std::chrono::mi
   ::posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setflags(
+      &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   sigset_t none, all;
   ::sigemptyset(&none);
   ::sigfillset(&all);

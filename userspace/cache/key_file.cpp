@@ -92,9 +92,9 @@ Result<StoreKey> load_store_key(const std::filesystem::path& directory, std::str
   if (!command && source != "auto" && source != "file" && source != "off")
     return make_error(Errc::kInvalidArgument,
                       "cache.key: expected auto, tpm, file, command:… or off");
-  auto master =
-      command ? key_from_command(std::string{source.substr(kCommand.size())}, kCommandLimit)
-              : master_from_file(directory);
+  auto master = command
+                    ? key_from_command(std::string{source.substr(kCommand.size())}, kCommandLimit)
+                    : master_from_file(directory);
   if (!master) return master.error();
   return derive_all(*master, source != "off");
 }

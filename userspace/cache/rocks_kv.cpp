@@ -201,10 +201,9 @@ class RocksKv final : public Kv {
     const Sizes next{bytes};
     const bool smaller = next.total < sizes_.total;
     sizes_ = next;
-    auto status =
-        db_->SetOptions({{"write_buffer_size", std::to_string(next.write_buffer)},
-                         {"target_file_size_base", std::to_string(next.file)},
-                         {"max_bytes_for_level_base", std::to_string(next.level_base)}});
+    auto status = db_->SetOptions({{"write_buffer_size", std::to_string(next.write_buffer)},
+                                   {"target_file_size_base", std::to_string(next.file)},
+                                   {"max_bytes_for_level_base", std::to_string(next.level_base)}});
     if (status.ok() && smaller) {
       rocksdb::CompactRangeOptions all;
       all.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;

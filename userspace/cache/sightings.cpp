@@ -145,25 +145,27 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
                              const Id& other) {
   const auto known = other_shelf.find_collection(fresh.group, other)->meta;
   // Changes are made on the staged copy; `known` stays as it was when the list came in.
-  if (known.members > 0) (void)other_shelf.txn().each(
-      Keys::members(known.id, known.generation),
-      [&](const std::string& key, std::string_view plain, bool ok) {
-        const auto theirs = ok ? decode_member(plain) : std::nullopt;
-        if (!theirs) return true;  // counted and broken when it is read
-        const auto id = object_of(key);
-        const auto ours = shelf.member(fresh, id);
-        if (ours && ours->version > theirs->version && known.version < ours->version) {
-          bring_up(other_shelf, other_shelf.edit_collection(fresh.group, other), fresh, shelf, id,
-                   *ours);
-        } else if (ours && theirs->version > ours->version && fresh.version < theirs->version) {
-          bring_up(shelf, fresh, known, other_shelf, id, *theirs);
-        } else if (!ours && fresh.unselected() && fresh.covers(theirs->ns, theirs->name) &&
-                   fresh.version > theirs->version && fresh.version > known.version) {
-          other_shelf.remove_member(other_shelf.edit_collection(fresh.group, other), id, *theirs);
-        }
-        return true;
-      });
-  if (fresh.members == 0 || fresh.version >= known.version || !known.unselected() || !known.whole()) return;
+  if (known.members > 0)
+    (void)other_shelf.txn().each(
+        Keys::members(known.id, known.generation),
+        [&](const std::string& key, std::string_view plain, bool ok) {
+          const auto theirs = ok ? decode_member(plain) : std::nullopt;
+          if (!theirs) return true;  // counted and broken when it is read
+          const auto id = object_of(key);
+          const auto ours = shelf.member(fresh, id);
+          if (ours && ours->version > theirs->version && known.version < ours->version) {
+            bring_up(other_shelf, other_shelf.edit_collection(fresh.group, other), fresh, shelf, id,
+                     *ours);
+          } else if (ours && theirs->version > ours->version && fresh.version < theirs->version) {
+            bring_up(shelf, fresh, known, other_shelf, id, *theirs);
+          } else if (!ours && fresh.unselected() && fresh.covers(theirs->ns, theirs->name) &&
+                     fresh.version > theirs->version && fresh.version > known.version) {
+            other_shelf.remove_member(other_shelf.edit_collection(fresh.group, other), id, *theirs);
+          }
+          return true;
+        });
+  if (fresh.members == 0 || fresh.version >= known.version || !known.unselected() || !known.whole())
+    return;
   (void)shelf.txn().each(Keys::members(fresh.id, fresh.generation),
                          [&](const std::string& key, std::string_view plain, bool ok) {
                            const auto ours = ok ? decode_member(plain) : std::nullopt;

@@ -410,8 +410,8 @@ void report_corrupt(const std::shared_ptr<Engine>& engine, const Query& query) {
 
 Result<std::unique_ptr<Store>> open_store(StoreOptions options, const Clock& clock,
                                           std::unique_ptr<Kv> disk, std::unique_ptr<Kv> memory,
-                                          const StoreKey& key,
-                                          std::unique_ptr<LossMark> loss_mark, bool persistent) {
+                                          const StoreKey& key, std::unique_ptr<LossMark> loss_mark,
+                                          bool persistent) {
   auto engine = std::make_shared<Engine>(key, clock);
   engine->persistent = persistent;
   engine->budget = options.budget;

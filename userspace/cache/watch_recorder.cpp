@@ -55,6 +55,7 @@ class WatchRecording {
     return archive_.close(*assembly, position_);
   }
   bool difference(const std::vector<kube::WatchEvent>& events, kube::ResourceVersion to) {
+    if (era_ != archive_.era()) return false;
     if (!initial_) archive_.bridge(query_, options_, events, to, position_);
     return !initial_;
   }

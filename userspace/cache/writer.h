@@ -39,7 +39,7 @@ class Unsettled {
 class Writer {
  public:
   struct Task {
-    std::function<bool()> run;       ///< false: nothing is stored
+    std::function<bool()> run;  ///< false: nothing is stored
     /// Bytes held while it waits. 0 is always accepted: what must not be lost. Of that there is a
     /// bound, too: where more waits than kMaxTasks (a disk that hangs), everything that was shown
     /// is forgotten instead.

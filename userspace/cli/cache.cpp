@@ -41,7 +41,8 @@ std::string narrowed(const Json& list) {
   for (const char* key : {"name", "label_selector", "field_selector"}) {
     const auto text = list.value(key, std::string{});
     // One name is asked for by a field selector, which says it already.
-    if (text.empty() || (std::string_view{key} == "name" && !list.value("field_selector", "").empty()))
+    if (text.empty() ||
+        (std::string_view{key} == "name" && !list.value("field_selector", "").empty()))
       continue;
     out += (out.empty() ? "" : " ") + text;
   }
@@ -52,13 +53,13 @@ void print_lists(const Json& lists, std::ostream& out) {
   std::vector<Row> rows{{"ID", "PRINCIPAL", "RESOURCE", "NAMESPACE", "SELECTOR", "FORM", "VERSION",
                          "ITEMS", "SIZE", "AGE", "STATE"}};
   for (const auto& list : lists)
-    rows.push_back({list.at("id").get<std::string>().substr(0, 12), plain(list.at("principal")),
-                    plain(list.at("resource")), plain(list.at("namespace")), narrowed(list),
-                    list.at("form"), list.at("resource_version"),
-                    std::to_string(list.at("items").get<std::uint64_t>()),
-                    admin::bytes_text(list.at("bytes")),
-                    admin::span_text(std::chrono::seconds{list.at("age_seconds")}),
-                    list.at("state")});
+    rows.push_back(
+        {list.at("id").get<std::string>().substr(0, 12), plain(list.at("principal")),
+         plain(list.at("resource")), plain(list.at("namespace")), narrowed(list), list.at("form"),
+         list.at("resource_version"), std::to_string(list.at("items").get<std::uint64_t>()),
+         admin::bytes_text(list.at("bytes")),
+         admin::span_text(std::chrono::seconds{list.at("age_seconds").get<std::int64_t>()}),
+         list.at("state")});
   print(rows, out);
 }
 
@@ -66,14 +67,16 @@ void print_usage(Json uses, std::ostream& out) {
   std::sort(uses.begin(), uses.end(), [](const Json& a, const Json& b) {
     return a.at("bytes").get<std::uint64_t>() > b.at("bytes").get<std::uint64_t>();
   });
-  std::vector<Row> rows{{"PRINCIPAL", "RESOURCE", "LISTS", "ITEMS", "OBJECTS", "DOCUMENTS", "SIZE"}};
+  std::vector<Row> rows{
+      {"PRINCIPAL", "RESOURCE", "LISTS", "ITEMS", "OBJECTS", "DOCUMENTS", "SIZE"}};
   for (const auto& use : uses) {
     const auto number = [&](const char* key) {
       return std::to_string(use.at(key).get<std::uint64_t>());
     };
-    rows.push_back({plain(use.at("principal")), plain(use.at("resource")), number("lists"),
-                    number("items"), number("objects"), number("documents"),
-                    admin::bytes_text(use.at("bytes")) + (use.at("partial") ? "+" : "")});
+    rows.push_back(
+        {plain(use.at("principal")), plain(use.at("resource")), number("lists"), number("items"),
+         number("objects"), number("documents"),
+         admin::bytes_text(use.at("bytes")) + (use.at("partial").get<bool>() ? "+" : "")});
   }
   print(rows, out);
 }

@@ -11,8 +11,7 @@ void add_filters(CLI::App* command, admin::CacheQuery& query) {
                    "Only of this user, as the API server names it (system:serviceaccount:NS:NAME), "
                    "or of the principal with this id")
       ->type_name("USER");
-  command
-      ->add_option("--resource", query.resource, "Only of this resource: pods, deployments.apps")
+  command->add_option("--resource", query.resource, "Only of this resource: pods, deployments.apps")
       ->type_name("RESOURCE");
 }
 
@@ -29,8 +28,7 @@ CLI::App* add_cache_command(CLI::App& app, const CacheCommand& parts) {
     parts.add_common(command);
     return command;
   };
-  add_filters(add("ls", "The lists that are remembered, and whether they are served",
-                  What::kLists),
+  add_filters(add("ls", "The lists that are remembered, and whether they are served", What::kLists),
               parts.query);
   add_filters(add("usage", "Who uses how much, by resource", What::kUsage), parts.query);
   auto* get = add("get", "Print a list, or one object of it, as JSON", What::kGet);
@@ -41,8 +39,8 @@ CLI::App* add_cache_command(CLI::App& app, const CacheCommand& parts) {
   get->add_option("-n,--namespace", parts.query.ns, "Only objects in this namespace")
       ->type_name("NAME");
   get->add_flag("--show-secrets", parts.query.secrets, "Print the contents of Secrets, too");
-  auto* remove = add("rm", "Forget what was shown; it is learned again as clients ask for it",
-                     What::kRemove);
+  auto* remove =
+      add("rm", "Forget what was shown; it is learned again as clients ask for it", What::kRemove);
   add_filters(remove, parts.query);
   remove->add_flag("--all", parts.query.all, "Everything");
   return cache;

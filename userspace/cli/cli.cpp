@@ -134,13 +134,12 @@ int run(int argc, const char* const* argv, Environment environment) {
       ->check(CLI::NonNegativeNumber.description(""));
 
   admin::CacheQuery cache_query;
-  auto* cache_command = add_cache_command(app, {.query = cache_query,
-                                                .footer = kExitCodes,
-                                                .add_common = [&](CLI::App* command) {
-                                                  add_config(command, target.config_path);
-                                                  add_socket(command, target.admin_socket);
-                                                  add_format(command, format);
-                                                }});
+  auto* cache_command = add_cache_command(
+      app, {.query = cache_query, .footer = kExitCodes, .add_common = [&](CLI::App* command) {
+              add_config(command, target.config_path);
+              add_socket(command, target.admin_socket);
+              add_format(command, format);
+            }});
 
   auto* version_command =
       add_command(app, "version", "Show versions and the commit it was built from");

@@ -90,12 +90,6 @@ policy::Action action_of_read(const Request& request, const config::Config& conf
   return policy::decide(read, policy_context(request), config).action;
 }
 
-bool wants_table(const Request& request) {
-  return std::ranges::any_of(request.accept, [](const kube::AcceptChoice& choice) {
-    return choice.representation.transform == kube::Transform::kTable;
-  });
-}
-
 Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   if (!request->client->may_forward && thread.services.link.state() != upstream::Link::kOffline) {
     // The link is back: the next connection is judged before it is served.
@@ -144,7 +138,7 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       const bool watch = request->attributes.verb == kube::Verb::kWatch;
       // Documents are kept as they come, whatever their form.
       const bool readable = !request->accept.empty() || !request->attributes.resource_request;
-      if (!readable || (watch && wants_table(*request)) || request->head().method != "GET") {
+      if (!readable || request->head().method != "GET") {
         co_await forward(thread, request, offline.get());
       } else if (watch) {
         co_await watch::serve_watch(thread, request);

@@ -101,6 +101,8 @@ Session::Session(ThreadContext& thread, std::shared_ptr<Request> request)
       request_{std::move(request)},
       initial_events_{request_->attributes.options.send_initial_events},
       wants_bookmarks_{request_->attributes.options.allow_watch_bookmarks},
+      table_{request_->accept.front().representation.transform == kube::Transform::kTable},
+      era_{thread_.services.store.era()},
       initial_done_{!from_the_start()} {
   const auto& options = request_->attributes.options;
   if (options.timeout_seconds) {
@@ -140,6 +142,13 @@ SteadyClock::time_point Session::limit() const {
 
 Task<> Session::run() {
   while (true) {
+    if (request_->reply.started() && outdated()) {
+      auto expired = kube::render_error_event(
+          representation_.encoding,
+          kube::expired("the API server's history is another one than when this watch began"));
+      co_await request_->reply.write(Slice::own(std::move(expired)), true);
+      co_return;
+    }
     if (seconds_left() == 0u && request_->reply.started()) {
       co_await end();
       co_return;
@@ -180,7 +189,8 @@ http::RequestHead Session::upstream_head() const {
        {"resourceVersionMatch", ""},
        {"sendInitialEvents", ""},
        {"timeoutSeconds", left ? std::to_string(std::max(*left, 1u)) : std::string{}}});
-  head.headers.set("accept", accept_exactly(representation_, true));
+  head.headers.set("accept", table_ ? kube::restrict_accept(head.headers.joined("accept"))
+                                    : accept_exactly(representation_, true));
   return head;
 }
 
@@ -203,7 +213,7 @@ http::RequestHead Session::list_head() const {
 // client gets what is new to it.
 void Session::look_back() {
   behind_ = 0;
-  if (gap_stays_ || from_the_start() || delivered_ == 0) return;
+  if (gap_stays_ || table_ || from_the_start() || delivered_ == 0) return;
   const auto principal = read::known_principal(thread_, *request_);
   if (!principal) return;
   auto query = request::query_of(
@@ -340,6 +350,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
       co_await end();
       co_return Outcome::kEnded;
     }
+    if (outdated()) co_return Outcome::kAgain;
     failures_ = 0;
     decoder->feed(piece->view());
     std::string batch;
@@ -392,7 +403,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
 // The list that this query was shown last tells, if every event since is in it and no other: then
 // it is what the client has.
 std::unique_ptr<Difference> Session::find_difference() {
-  if (!request_->principal || !initial_done_ || delivered_ == 0) return nullptr;
+  if (!request_->principal || table_ || !initial_done_ || delivered_ == 0) return nullptr;
   auto query = request::query_of(*request_, *request_->principal, representation_);
   if (!query) return nullptr;
   auto& store = thread_.services.store;
@@ -558,7 +569,7 @@ Task<bool> Session::deliver(std::string batch) {
 }
 
 void Session::begin_recording() {
-  if (!request_->principal) return;
+  if (!request_->principal || table_) return;
   // Without an end marker nobody can tell when the state that "" and "0" begin with is complete.
   if (from_the_start() && !initial_events_ && delivered_ == 0) return;
   auto query = request::query_of(*request_, *request_->principal, representation_);
@@ -606,6 +617,11 @@ Task<bool> Session::begin_offline() {
     }
     co_return false;
   }
+  if (table_ && !from_the_start()) {
+    // Its rows are as the client has them; who asks is known.
+    representation_ = request_->accept.front().representation;
+    co_return co_await send_head(Source::kCache);
+  }
   if (!base) {
     thread_.services.metrics.cache_read(telemetry::CacheResult::kMiss);
     co_await reply.status(request_->error_encoding(), read::never_shown(thread_, *request_),
@@ -619,10 +635,8 @@ Task<bool> Session::begin_offline() {
   thread_.services.metrics.cache_read(base->derived() ? telemetry::CacheResult::kDerived
                                                       : telemetry::CacheResult::kHit);
   representation_ = base->representation();
-  http::ResponseHead head{.status = 200};
-  head.headers.add("content-type", kube::content_type(representation_.encoding, true));
-  head.headers.add("cache-control", "no-cache, private");
-  if (!co_await reply.head(std::move(head), false, Source::kCache)) co_return false;
+  table_ = false;  // whole objects, which it takes as well
+  if (!co_await send_head(Source::kCache)) co_return false;
   if (!from_the_start()) {
     // Held at the client's own resourceVersion. What ends below it is not served to it any more.
     if (base->resource_version() < delivered_) begin_recording();
@@ -630,6 +644,14 @@ Task<bool> Session::begin_offline() {
     co_return true;
   }
   co_return co_await send_snapshot(std::move(base));
+}
+
+Task<bool> Session::send_head(Source source) {
+  http::ResponseHead head{.status = 200};
+  head.headers.add("content-type", kube::content_type(representation_.encoding, true));
+  head.headers.add("cache-control", "no-cache, private");
+  const auto sent = co_await request_->reply.head(std::move(head), false, source);
+  co_return sent.has_value();
 }
 
 Task<bool> Session::send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot) {

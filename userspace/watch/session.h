@@ -53,6 +53,7 @@ class Session {
 
   /// Begins the answer from the cache; false when there is none (then a Status was sent).
   Task<bool> begin_offline();
+  Task<bool> send_head(telemetry::Source source);
   Task<bool> send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot);
   [[nodiscard]] std::unique_ptr<cache::ListSnapshot> find_base();
   [[nodiscard]] std::optional<kube::Status> judge_age(kube::ResourceVersion have) const;
@@ -85,6 +86,8 @@ class Session {
   void publish(std::vector<kube::WatchEvent> events);
   [[nodiscard]] std::function<void(bool)> on_disk();
   [[nodiscard]] bool from_the_start() const;
+  /// resourceVersions begin anew: another cluster, or etcd from a backup.
+  [[nodiscard]] bool outdated() const { return thread_.services.store.era() != era_; }
   [[nodiscard]] std::optional<std::uint32_t> seconds_left() const;
   [[nodiscard]] SteadyClock::time_point limit() const;
   [[nodiscard]] bool is_over() const { return SteadyClock::now() >= limit(); }
@@ -94,6 +97,8 @@ class Session {
   std::shared_ptr<request::Request> request_;
   const bool initial_events_;                        // the client asked for a WatchList
   const bool wants_bookmarks_;                       // and is shown them
+  bool table_;                                       // rows instead of objects
+  const std::uint64_t era_;                          // of the store: what versions mean
   std::optional<SteadyClock::time_point> deadline_;  // timeoutSeconds
 
   kube::Representation representation_;  // of what is delivered, once the head is sent

@@ -78,6 +78,7 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
   while (true) {
     const bool away = thread_.services.link.state() == upstream::Link::kOffline;
     set_state(away ? WatchState::kHeld : WatchState::kLive);
+    if (outdated()) co_return Outcome::kAgain;
     if (is_over()) {
       co_await end();
       co_return Outcome::kEnded;
@@ -103,11 +104,7 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
 
 Task<bool> Session::begin_shared(cache::Query query) {
   representation_ = std::move(query.representation);
-  http::ResponseHead head{.status = 200};
-  head.headers.add("content-type", kube::content_type(representation_.encoding, true));
-  head.headers.add("cache-control", "no-cache, private");
-  const auto sent = co_await request_->reply.head(std::move(head), false, Source::kUpstream);
-  co_return sent.has_value();
+  co_return co_await send_head(Source::kUpstream);
 }
 
 Task<bool> Session::take_batch(share::HubBatchPtr batch) {

@@ -35,7 +35,8 @@ struct ServerOptions {
 
 /// /metrics, /healthz, /readyz and / over TCP; the same, /v1/status and /v1/trace
 /// (newline-separated JSON; query: kind, pod, namespace, process, verdict) and /v1/cache/ over the
-/// unix socket. GET and HEAD only, but for a POST to /v1/cache/rm. Everything runs on the given executor.
+/// unix socket. GET and HEAD only, but for a POST to /v1/cache/rm. Everything runs on the given
+/// executor.
 class Server {
  public:
   /// Binds both. A socket file that nobody answers on is replaced; kExists when another agent does.

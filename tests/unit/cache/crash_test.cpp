@@ -62,9 +62,9 @@ class History {
   }
   void event(kube::ResourceVersion version) {
     // A real DELETED event carries the deletion's version.
-    watch_->event(make_event(deletes(version) ? EventType::kDeleted : EventType::kAdded,
-                             item_at(version)),
-                  {});
+    watch_->event(
+        make_event(deletes(version) ? EventType::kDeleted : EventType::kAdded, item_at(version)),
+        {});
   }
 
  private:
@@ -164,7 +164,8 @@ TEST_F(CrashTest, FilesThatAreCutShortOrGoneAreSurvived) {
 
 TEST_F(CrashTest, KeysThatAreNotTheStoresMeanAFreshOne) {
   const auto key = directory_.path() / "cache.key";
-  for (const std::string content : {"", "short", std::string(32, 'o').c_str(), "longer than it is"}) {
+  const Strings contents{"", "short", std::string(32, 'o'), std::string(40, 'l')};
+  for (const auto& content : contents) {
     ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}}));
     store_.reset();
     std::ofstream{key, std::ios::trunc} << content;
@@ -218,8 +219,8 @@ TEST_F(CrashChild, DISABLED_WritesHistoryUntilItIsKilled) {
     // Single objects and lists of others between them: batches of every size.
     for (auto until = version + random() % 60; version < until;) {
       history.event(++version);
-      if (random() % 8 == 0) record_get_unseen(query("c", "x" + std::to_string(random() % 9)),
-                                               {"c", "x", version});
+      if (random() % 8 == 0)
+        record_get_unseen(query("c", "x" + std::to_string(random() % 9)), {"c", "x", version});
       if (random() % 20 == 0) store_->drain();
     }
     ++version;
@@ -273,8 +274,9 @@ TEST(KeyCommand, TakesWhatAProgramPrints) {
   using namespace std::chrono_literals;
   const std::string key = "0123456789abcdef0123456789abcdef";
   EXPECT_EQ(key_from_command("printf " + key, 10s).value(), key);
-  EXPECT_EQ(key_from_command("printf " + key + " | od -An -v -tx1 | tr -d ' \\n'; echo", 10s).value(),
-            key);
+  EXPECT_EQ(
+      key_from_command("printf " + key + " | od -An -v -tx1 | tr -d ' \\n'; echo", 10s).value(),
+      key);
   EXPECT_EQ(key_from_command("printf " + key + " | base64", 10s).value(), key);
   // No error says what was printed.
   for (const char* bad : {"echo hush-hush", "echo hush-hush; exit 3", "echo hush-hush >&2; exit 1",

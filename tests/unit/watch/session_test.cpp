@@ -171,6 +171,58 @@ TEST_F(SessionTest, AListFromThePastIsNoDifference) {
   EXPECT_THAT(delivered(), ElementsAre("ERROR 410"));
 }
 
+constexpr const char* kTable =
+    "application/json;as=Table;v=v1;g=meta.k8s.io,application/"
+    "json;as=Table;v=v1beta1;g=meta.k8s.io";
+
+std::string row(const std::string& type, const std::string& name, kube::ResourceVersion version) {
+  return R"({"type":")" + type +
+         R"(","object":{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":")" +
+         std::to_string(version) + R"("},"rows":[{"cells":[")" + name + R"("]}]}})" + "\n";
+}
+
+TEST_F(SessionTest, ATableGoesOnAfterACut) {
+  const auto first = script();
+  nursery_.spawn(
+      "watch",
+      serve_watch(thread_, make_request(std::string{kPath} + "&resourceVersion=100", kTable)));
+  first->send(row("ADDED", "one", 105));
+  run_until_body_has("one");
+  first->cut();
+  const auto second = script();
+  second->send(row("MODIFIED", "two", 110));
+  run_until_body_has("two");
+  EXPECT_THAT(pool_.opened[1].target, HasSubstr("resourceVersion=105"));
+  EXPECT_THAT(std::string{pool_.opened[1].headers.get("accept")}, HasSubstr("as=Table"));
+  EXPECT_FALSE(exchange_->ended || exchange_->aborted);
+}
+
+TEST_F(SessionTest, ATableIsHeldWhileTheLinkIsDown) {
+  link(Link::kOffline);
+  nursery_.spawn(
+      "watch",
+      serve_watch(thread_, make_request(std::string{kPath} + "&resourceVersion=100", kTable)));
+  run_until([&] { return exchange_->answer.status == 200; });
+  const auto stream = script();
+  link(Link::kOnline);
+  stream->send(row("ADDED", "one", 105));
+  run_until_body_has("one");
+  EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=100"));
+}
+
+TEST_F(SessionTest, AnotherHistoryEndsIt) {
+  const auto first = script();
+  watch("&resourceVersion=100");
+  first->send(event("ADDED", item("a", 105)));
+  run_until_body_has("uid-a");
+  ASSERT_TRUE(store_->bind_cluster("one 1"));
+  ASSERT_TRUE(store_->bind_cluster("another 2"));
+  first->cut();
+  run_until_over();
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_THAT(delivered(), ElementsAre("ADDED a@105", "ERROR 410"));
+}
+
 TEST_F(SessionTest, ShowsBookmarksToWhoAskedForThem) {
   const auto stream = script();
   watch("&resourceVersion=100&allowWatchBookmarks=true");
