@@ -143,6 +143,7 @@ bool Archive::share(const Query& from, const Query& to, kube::ResourceVersion at
   const auto assembly = begin(to, options);
   assembly->draft.list = meta.list;
   assembly->draft.typed_items = meta.typed_items;
+  assembly->draft.removed = meta.removed;
   bool whole = true;
   const auto read = home.txn().each(Keys::members(meta.id, meta.generation),
                                     [&](const std::string&, std::string_view plain, bool ok) {

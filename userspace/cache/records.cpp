@@ -69,7 +69,7 @@ std::string encode(const CollectionMeta& m) {
   out.str(m.query.ns).str(m.query.name).str(m.query.subresource);
   out.str(m.query.label_selector).str(m.query.field_selector);
   out.str(m.list.type.api_version).str(m.list.type.kind).str(m.list.resource_version);
-  out.u64(m.version).u64(m.wanted).u64(m.generation);
+  out.u64(m.version).u64(m.wanted).u64(m.removed).u64(m.generation);
   out.u8(m.broken).u8(m.node_component).u8(m.typed_items);
   out.u64(m.members).u64(m.bytes).u64(static_cast<std::uint64_t>(m.shown_ms));
   out.u64(static_cast<std::uint64_t>(m.used_ms));
@@ -94,6 +94,7 @@ std::optional<CollectionMeta> decode_collection(std::string_view bytes) {
   m.list.resource_version = in.str();
   m.version = in.u64();
   m.wanted = in.u64();
+  m.removed = in.u64();
   m.generation = in.u64();
   m.broken = in.u8() != 0;
   m.node_component = in.u8() != 0;

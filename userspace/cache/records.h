@@ -21,6 +21,10 @@ struct CollectionMeta {
   /// An object of it was seen newer by other means than its own and could not be brought up to
   /// date: not served while `version` is below this.
   kube::ResourceVersion wanted = 0;
+  /// An object was taken out of it, since it was seen deleted or changed by other means than its
+  /// own: as long as `version` is below this, it lacks what whoever follows its own watch still
+  /// has.
+  kube::ResourceVersion removed = 0;
   std::uint64_t generation = 0;
   bool broken = false;  ///< a write was lost
   bool node_component = false;

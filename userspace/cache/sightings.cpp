@@ -88,6 +88,7 @@ void Archive::sight_collections(Shelf& shelf, const Id& group, const Sighting& s
                                                 : fit(meta, *sighting.object);
     if (how == Fit::kLeaves) {
       shelf.remove_member(edited, object_id, *member);
+      edited.removed = std::max(edited.removed, sighting.version);
     } else if (how == Fit::kStays && same) {
       shelf.put_member(edited, *sighting.object);
     } else {
@@ -133,6 +134,7 @@ void Archive::bring_up(Shelf& shelf, CollectionMeta& meta, const CollectionMeta&
   const auto how = fit(meta, probe);
   if (how == Fit::kLeaves) {
     if (const auto held = shelf.member(meta, object)) shelf.remove_member(meta, object, *held);
+    meta.removed = std::max(meta.removed, newer.version);
   } else if (how == Fit::kStays && &shelf == &from &&
              meta.query.representation == other.query.representation) {
     shelf.share_member(meta, newer);
@@ -160,7 +162,9 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
             bring_up(shelf, fresh, known, other_shelf, id, *theirs);
           } else if (!ours && fresh.unselected() && fresh.covers(theirs->ns, theirs->name) &&
                      fresh.version > theirs->version && fresh.version > known.version) {
-            other_shelf.remove_member(other_shelf.edit_collection(fresh.group, other), id, *theirs);
+            auto& edited = other_shelf.edit_collection(fresh.group, other);
+            other_shelf.remove_member(edited, id, *theirs);
+            edited.removed = std::max(edited.removed, fresh.version);
           }
           return true;
         });
@@ -171,8 +175,10 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
                            const auto ours = ok ? decode_member(plain) : std::nullopt;
                            if (!ours || !known.covers(ours->ns, ours->name)) return true;
                            const auto id = object_of(key);
-                           if (!other_shelf.member(known, id) && ours->version < known.version)
-                             shelf.remove_member(fresh, id, *ours);
+                           if (other_shelf.member(known, id) || ours->version >= known.version)
+                             return true;
+                           shelf.remove_member(fresh, id, *ours);
+                           fresh.removed = std::max(fresh.removed, known.version);
                            return true;
                          });
 }

@@ -11,13 +11,16 @@ Difference::Difference(std::unique_ptr<cache::ListSnapshot> bodies)
 Result<std::unique_ptr<Difference>> Difference::create(
     std::unique_ptr<cache::ListSnapshot> base, std::unique_ptr<cache::ListSnapshot> bodies) {
   std::unique_ptr<Difference> made{new Difference{std::move(bodies)}};
+  const auto position = base->resource_version();
   kube::Object object;
   while (true) {
     const auto more = base->next(object);
     if (!more) return more.error();
     if (!*more) return made;
-    made->known_[{object.meta.ns, object.meta.name}] = {.uid = object.meta.uid,
-                                                        .version = object.meta.resource_version};
+    // One that is newer was seen by other means: what this watch told of it is older.
+    const auto version = object.meta.resource_version;
+    made->known_[{object.meta.ns, object.meta.name}] = {
+        .uid = object.meta.uid, .version = version <= position ? version : 0};
   }
 }
 

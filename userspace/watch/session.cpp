@@ -410,7 +410,7 @@ std::unique_ptr<Difference> Session::find_difference() {
   auto base = store.list(*query, {representation_}, delivered_);
   auto bodies = store.list(std::move(*query), {representation_}, delivered_);
   const auto fits = [this](const cache::ListAnswer& answer) {
-    return answer.outcome == cache::Outcome::kHit && answer.snapshot &&
+    return answer.outcome == cache::Outcome::kHit && answer.snapshot && answer.snapshot->exact() &&
            answer.snapshot->resource_version() == delivered_;
   };
   if (!fits(base) || !fits(bodies)) return nullptr;

@@ -66,6 +66,9 @@ class ListSnapshot {
   [[nodiscard]] virtual std::size_t items_bytes() const = 0;
   /// True when it was cut out of a larger collection rather than shown as asked.
   [[nodiscard]] virtual bool derived() const = 0;
+  /// False when objects are missing that were there at `resource_version`, since they were seen
+  /// deleted by other means. (Those that were seen newer are there, as they were seen.)
+  [[nodiscard]] virtual bool exact() const = 0;
   /// The form that its objects are in.
   [[nodiscard]] virtual const kube::Representation& representation() const = 0;
   [[nodiscard]] kube::Encoding encoding() const { return representation().encoding; }

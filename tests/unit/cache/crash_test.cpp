@@ -98,8 +98,8 @@ class CrashTest : public StoreTest {
   }
   /// Whatever is served is a state that was reached, and the store works on.
   void expect_sound(kube::ResourceVersion newest) {
-    const auto answer = list(query("b"));
-    if (answer.snapshot) {
+    // An answer keeps its store: it goes before that is opened again.
+    if (const auto answer = list(query("b")); answer.snapshot) {
       const auto version = answer.snapshot->resource_version();
       EXPECT_LE(version, newest);
       const auto shown = items(answer);

@@ -132,6 +132,34 @@ TEST_F(SessionTest, A410IsDeliveredWhereTheBaseIsNotKnown) {
   EXPECT_THAT(delivered(), ElementsAre("ADDED b@105", "ERROR 410"));
 }
 
+TEST_F(SessionTest, WhatWasSeenByOtherMeansIsToldAllTheSame) {
+  shown(100, {item("a", 50), item("b", 51)});
+  script()->send(kExpired);
+  const auto list = script();
+  // Another read of this principal: its list has the newer state already, its watch was not told.
+  auto seen = query_for(kPath);
+  seen.name = "a";
+  store_->record_write(seen, kube::Encoding::kJson, Slice::own(cache::json_object(item("a", 150))),
+                       {});
+  store_->drain();
+  list->send(cache::json_list(200, {item("a", 150), item("b", 51)}));
+  list->end();
+  watch("&resourceVersion=100");
+  run_until_body_has("150");
+  EXPECT_THAT(delivered(), ElementsAre("MODIFIED a@150"));
+}
+
+TEST_F(SessionTest, ABaseThatLacksWhatTheClientHasIsNone) {
+  shown(100, {item("a", 50), item("b", 51)});
+  auto all = query_for(kPath);
+  all.ns.clear();
+  ASSERT_TRUE(record_list(all, 150, {item("b", 51)}));
+  script()->send(kExpired);
+  watch("&resourceVersion=100");
+  run_until_over();
+  EXPECT_THAT(delivered(), ElementsAre("ERROR 410"));
+}
+
 TEST_F(SessionTest, A410IsDeliveredToWhoMayNotList) {
   shown(100, {item("a", 50)});
   const auto first = script();
