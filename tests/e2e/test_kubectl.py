@@ -15,7 +15,6 @@ from process import eventually, stop
 pytestmark = pytest.mark.usefixtures("agent")
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
-PARTIAL = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 OBJECTS = 23
 
@@ -131,26 +130,6 @@ def test_a_table_is_watched_across_a_cut(site, agent, link, namespace, how):
         watching.close()
 
 
-def test_a_table_watched_from_offline_on(site, agent, link, offline, namespace):
-    """It begins with what was seen, does not hang, and goes on when the line is back."""
-    kubectl = kubectl_of(site, "kubectl-offline-watch")
-    assert kubectl.run("get", "configmaps", "-n", namespace).returncode == 0
-    offline()
-    watching = Watching(kubectl, "configmaps", "-n", namespace)
-    try:
-        eventually(lambda: len(watching.names()) == OBJECTS, what="what was seen")
-        site.objects.config_map(namespace, "during")
-        assert watching.alive()
-        link.restore()
-        agent.wait_online()
-        watching.wait("during", timeout=90)
-        site.objects.config_map(namespace, "after")
-        watching.wait("after", timeout=60)
-        assert watching.names()[OBJECTS:] == ["during", "after"]
-    finally:
-        watching.close()
-
-
 def ask(site, path, accept, **options):
     return curl(site.pod_a, site.token_a, path, "-H", f"Accept: {accept}", **options)
 
@@ -168,25 +147,6 @@ def test_a_table_that_was_never_asked_for(site, clients, offline, namespace):
         only = ask(site, asked, TABLE)
         assert only.code == 503, only
         assert "item-00002" not in only.body
-
-
-def test_metadata_follows_from_whole_objects(site, clients, offline, namespace):
-    """PartialObjectMetadata of what was shown whole says what the API server says."""
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    expected_list, expected = ask(site, path, PARTIAL_LIST), ask(site, f"{path}/item-00001", PARTIAL)
-    assert (expected_list.code, expected.code) == (200, 200)
-    # Another principal is shown the whole objects only.
-    for asked in (path, f"{path}/item-00001"):
-        assert curl(site.pod_b, site.token_b, asked, "-H", "Accept: application/json").code == 200
-    offline()
-    listed = curl(site.pod_b, site.token_b, path, "-H", f"Accept: {PARTIAL_LIST}")
-    assert listed.code == 200, listed
-    assert listed.json()["kind"] == "PartialObjectMetadataList"
-    assert listed.json()["items"] == expected_list.json()["items"]
-    single = curl(site.pod_b, site.token_b, f"{path}/item-00001", "-H", f"Accept: {PARTIAL}")
-    assert single.code == 200, single
-    assert single.json() == expected.json()
-    assert '"number"' not in listed.body + single.body, "no data"
 
 
 def test_whole_objects_do_not_follow_from_metadata(site, offline, namespace):
@@ -235,4 +195,4 @@ def test_a_kind_that_is_gone(site, cluster, agent, clients, offline, namespace):
         answer = client.attempt(op, resource="trinkets", namespace=namespace, group="example.com", **more)
         assert answer["code"] in (404, 503), answer
     assert "shiny" not in kubectl.run("get", "trinkets", "-n", namespace).stdout
-    assert json.dumps(answer).count("shiny") <= 1, "the name it asked for at most"
+    assert '"a"' not in json.dumps(answer), "its content"

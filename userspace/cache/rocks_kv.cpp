@@ -30,7 +30,7 @@ Error error_of(const rocksdb::Status& status) {
 }
 
 /// How RocksDB keeps within a budget. Of it, what is remembered gets a third (Kv::live_share); what
-/// is outdated and not compacted yet takes up to as much again (measured under churn). The last
+/// is outdated and not compacted yet may take as much again. The last
 /// third is for compactions: their output is written before their input goes. Levels are small, so
 /// that no compaction needs more: one file of a level meets about a third of the next one.
 struct Sizes {

@@ -84,12 +84,10 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
       co_return Outcome::kEnded;
     }
     auto batch = reader->next();
-    if (!batch) {
-      if (reader->ended()) co_return Outcome::kAgain;
-      co_await reader->wait(kGlance);
-      continue;
-    }
-    const auto access = co_await review();
+    if (!batch && reader->ended()) co_return Outcome::kAgain;
+    // While nothing can come, nobody needs to be asked; before something is shown, somebody does.
+    auto access = Access::kAllowed;
+    if (batch || !away) access = co_await review();
     if (access == Access::kDenied) {
       // Its next request is refused by the API server itself.
       co_await end();
@@ -97,6 +95,10 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
     }
     // Not known: a stream of its own tells.
     if (access != Access::kAllowed) co_return Outcome::kCut;
+    if (!batch) {
+      co_await reader->wait(kGlance);
+      continue;
+    }
     const bool taken = co_await take_batch(std::move(batch));
     if (!taken) co_return request_->reply.started() && !gone_ ? Outcome::kAgain : Outcome::kEnded;
   }
