@@ -33,8 +33,6 @@ class Scene:
         self.site, self.clients = site, clients
         self.namespace = site.namespace("recorded")
         site.objects.custom_kind("gadgets", "Gadget")
-        site.objects.allow("ServiceAccount", "apps/reader",
-                           [(["example.com"], ["gadgets"], ["get", "list", "watch"])], "recorded-gadgets")
         cluster = site.cluster
         admin = Credential(cluster.ca_file, pair=cluster.admin)
         self.writer = clients.go(Place(cluster.place.netns), admin, encoding="json")
@@ -50,13 +48,24 @@ class Scene:
         self.recorders = {}  # (encoding, watch_list, resource, selector): stream
         self.readers = {}
 
+    def account(self, selector):
+        """One for each selector: what a client sees by one watch is known to be seen by its others, too."""
+        name = "all" if not selector else "some"
+        objects = self.site.objects
+        objects.namespace("recorders")
+        objects.service_account("recorders", name)
+        objects.allow("ServiceAccount", f"recorders/{name}",
+                      [(["", "example.com"], ["configmaps", "pods", "gadgets"], ["get", "list", "watch"])], f"recorder-{name}")
+        return self.site.credential(f"recorder-{name}", objects.token("recorders", name))
+
     def record(self):
+        credentials = {selector: self.account(selector) for selector in SELECTORS}
         for encoding, watch_list in CLIENTS:
-            reader = self.clients.go(self.site.pod_a, self.site.token_a, encoding=encoding, watch_list=watch_list)
-            self.readers[encoding, watch_list] = reader
             kinds = [("configmaps", {}), ("pods", {})] + ([("gadgets", GADGETS)] if encoding == "json" else [])
-            for resource, more in kinds:
-                for selector in SELECTORS:
+            for selector, credential in credentials.items():
+                reader = self.clients.go(self.site.pod_a, credential, encoding=encoding, watch_list=watch_list)
+                self.readers[encoding, watch_list, selector] = reader
+                for resource, more in kinds:
                     self.recorders[encoding, watch_list, resource, selector] = reader.stream(
                         "recorder", resource=resource, namespace=self.namespace, labelSelector=selector, **more)
         for stream in self.recorders.values():
@@ -97,7 +106,7 @@ class Scene:
     def first_reads(self):
         """How often each informer's process asked for a first state."""
         counts = {}
-        for (encoding, watch_list), reader in self.readers.items():
+        for (encoding, watch_list, _), reader in self.readers.items():
             for sent in reader.command("requests")["requests"]:
                 if sent["kind"] in ("read", "watchlist") and self.namespace in sent["path"]:
                     resource = sent["path"].rsplit("/", 1)[1]

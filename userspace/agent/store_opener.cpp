@@ -11,6 +11,16 @@ namespace {
 /// With less the next write may fail again.
 constexpr std::uintmax_t kRoom = 4u << 20;  // bytes
 
+/// What is free where `directory` is, or is to be made; 0 when nobody can say.
+std::uintmax_t room_at(std::filesystem::path directory) {
+  std::error_code failed;
+  while (!std::filesystem::exists(directory, failed) && directory.has_relative_path()) {
+    directory = directory.parent_path();
+  }
+  const auto space = std::filesystem::space(directory, failed);
+  return failed ? 0 : space.available;
+}
+
 bool can_not_work(const Error& error) {
   return error.code == make_error_code(Errc::kInvalidArgument) ||
          error.code == make_error_code(Errc::kUnsupported);
@@ -46,9 +56,7 @@ void StoreOpener::retry(const Clock& clock) {
     wake_.wait_for(lock, kEvery, [this] { return stopping_; });
     if (stopping_) return;
     lock.unlock();
-    std::error_code failed;
-    const auto space = std::filesystem::space(options_.directory, failed);
-    if (!failed && space.available >= kRoom)
+    if (room_at(options_.directory) >= kRoom)
       usable_again_ = cache::Store::open(options_, clock).has_value();
     lock.lock();
   }
