@@ -49,6 +49,9 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
                      const std::vector<kube::Representation>& accept,
                      kube::ResourceVersion at_least);
 
+std::unique_ptr<ListSnapshot> read_base(const std::shared_ptr<Engine>& engine, const Query& query,
+                                        kube::ResourceVersion version);
+
 /// A collection as it is in `view`, narrowed to `query`. kCorrupt: a member does not open.
 Result<std::unique_ptr<ListSnapshot>> make_snapshot(std::shared_ptr<Engine> engine, Shelf& shelf,
                                                     std::shared_ptr<const View> view,

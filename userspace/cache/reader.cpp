@@ -276,4 +276,22 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
   return answer;
 }
 
+std::unique_ptr<ListSnapshot> read_base(const std::shared_ptr<Engine>& engine, const Query& query,
+                                        kube::ResourceVersion version) {
+  const auto group = engine->group(query);
+  if (!settled(*engine, group, query)) return nullptr;
+  const auto id = engine->keys.collection(query);
+  for (const auto& source : sources(*engine, group)) {
+    const auto* list = source.group->find(id);
+    if (list == nullptr || list->meta.broken || list->meta.version != version ||
+        list->meta.removed > version) {
+      continue;
+    }
+    auto snapshot = make_snapshot(engine, *source.shelf, source.view, source.group, *list, query);
+    if (snapshot) return std::move(*snapshot);
+    report_corrupt(engine, query);
+  }
+  return nullptr;
+}
+
 }  // namespace holdfast::cache

@@ -63,9 +63,6 @@ class StoredList final : public ListSnapshot {
   [[nodiscard]] std::size_t size() const override { return places_.size(); }
   [[nodiscard]] std::size_t items_bytes() const override { return items_bytes_; }
   [[nodiscard]] bool derived() const override { return derived_; }
-  [[nodiscard]] bool exact() const override {
-    return collection_.meta.removed <= collection_.meta.version;
-  }
   [[nodiscard]] const kube::Representation& representation() const override {
     return collection_.meta.query.representation;
   }

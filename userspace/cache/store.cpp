@@ -191,6 +191,10 @@ class RocksStore final : public Store {
     return read_list(engine_, normal(std::move(query)), accept, at_least);
   }
 
+  std::unique_ptr<ListSnapshot> base(Query query, kube::ResourceVersion version) override {
+    return read_base(engine_, normal(std::move(query)), version);
+  }
+
   std::optional<Document> document(identity::PrincipalId principal, const std::string& key,
                                    const kube::GroupVersionResource& gvr) override {
     const auto group = engine_->keys.group(principal, documents(gvr));

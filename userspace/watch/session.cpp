@@ -27,6 +27,8 @@ using telemetry::WatchState;
 namespace {
 
 constexpr auto kReviewLimit = 2s;
+constexpr int kBaseTries = 4;
+constexpr auto kBasePause = 100ms;
 constexpr auto kHeldAtMost = 1h;  // without timeoutSeconds the API server ends a watch by then, too
 constexpr std::size_t kBatch = 64 * 1024;  // bytes per write of synthetic events
 constexpr auto kSlow = 1s;  // a client that takes longer for a batch than others should wait
@@ -256,7 +258,8 @@ Task<Session::Outcome> Session::follow() {
     co_return Outcome::kAgain;
   }
   if (status == 410 && request_->reply.started()) {
-    if (auto difference = find_difference()) {
+    auto difference = co_await find_difference();
+    if (difference) {
       auto expired = Slice::own(kube::render_error_event(
           representation_.encoding, kube::expired("the API server has forgotten these events")));
       co_return co_await tell_difference(std::move(difference), std::move(expired));
@@ -373,7 +376,8 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
         }
         co_await until_durable();
         if (!co_await deliver(std::exchange(batch, {}))) co_return Outcome::kEnded;
-        if (auto difference = find_difference()) {
+        auto difference = co_await find_difference();
+        if (difference) {
           co_return co_await tell_difference(std::move(difference), event.frame);
         }
       }
@@ -401,21 +405,24 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
 }
 
 // The list that this query was shown last tells, if every event since is in it and no other: then
-// it is what the client has.
-std::unique_ptr<Difference> Session::find_difference() {
-  if (!request_->principal || table_ || !initial_done_ || delivered_ == 0) return nullptr;
-  auto query = request::query_of(*request_, *request_->principal, representation_);
-  if (!query) return nullptr;
+// it is what the client has. The last ones may still be on their way into it.
+Task<std::unique_ptr<Difference>> Session::find_difference() {
+  if (!request_->principal || table_ || !initial_done_ || delivered_ == 0) co_return nullptr;
+  const auto query = request::query_of(*request_, *request_->principal, representation_);
+  if (!query) co_return nullptr;
   auto& store = thread_.services.store;
-  auto base = store.list(*query, {representation_}, delivered_);
-  auto bodies = store.list(std::move(*query), {representation_}, delivered_);
-  const auto fits = [this](const cache::ListAnswer& answer) {
-    return answer.outcome == cache::Outcome::kHit && answer.snapshot && answer.snapshot->exact() &&
-           answer.snapshot->resource_version() == delivered_;
-  };
-  if (!fits(base) || !fits(bodies)) return nullptr;
-  auto difference = Difference::create(std::move(base.snapshot), std::move(bodies.snapshot));
-  return difference ? std::move(*difference) : nullptr;
+  for (int tries = 0; tries < kBaseTries; ++tries) {
+    auto base = store.base(*query, delivered_);
+    auto bodies = store.base(*query, delivered_);
+    if (base && bodies) {
+      auto difference = Difference::create(std::move(base), std::move(bodies));
+      if (!difference) co_return nullptr;
+      co_return std::move(*difference);
+    }
+    Timer moment{thread_.executor, kBasePause};
+    co_await moment.async_wait(use_task);
+  }
+  co_return nullptr;
 }
 
 Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> difference,

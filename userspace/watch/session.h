@@ -39,7 +39,7 @@ class Session {
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
   /// After a 410: what this watch's events have led to so far; null when that is not known.
-  [[nodiscard]] std::unique_ptr<Difference> find_difference();
+  [[nodiscard]] Task<std::unique_ptr<Difference>> find_difference();
   /// Lists, and delivers what became of it since; `expired` (an event) when that can't be.
   Task<Outcome> tell_difference(std::unique_ptr<Difference> difference, Slice expired);
   Task<Outcome> deliver_difference(kube::TypeMeta type, std::vector<kube::WatchEvent> events,

@@ -66,9 +66,6 @@ class ListSnapshot {
   [[nodiscard]] virtual std::size_t items_bytes() const = 0;
   /// True when it was cut out of a larger collection rather than shown as asked.
   [[nodiscard]] virtual bool derived() const = 0;
-  /// False when objects are missing that were there at `resource_version`, since they were seen
-  /// deleted by other means. (Those that were seen newer are there, as they were seen.)
-  [[nodiscard]] virtual bool exact() const = 0;
   /// The form that its objects are in.
   [[nodiscard]] virtual const kube::Representation& representation() const = 0;
   [[nodiscard]] kube::Encoding encoding() const { return representation().encoding; }
@@ -199,6 +196,11 @@ class Store {
                            kube::ResourceVersion at_least) = 0;
   virtual ListAnswer list(Query query, const std::vector<kube::Representation>& accept,
                           kube::ResourceVersion at_least) = 0;
+  /// What exactly that query was shown by its own lists and watches, if that is at `version`; for
+  /// telling what became of it, not for answers: objects may have been seen newer by other means
+  /// (they are there, old or as they were seen; of one that was taken out there is no list). Null:
+  /// there is none.
+  virtual std::unique_ptr<ListSnapshot> base(Query query, kube::ResourceVersion version) = 0;
   virtual std::optional<Document> document(identity::PrincipalId principal, const std::string& key,
                                            const kube::GroupVersionResource& gvr = {}) = 0;
   /// The highest resourceVersion that was delivered to the principal for the resource.
