@@ -15,6 +15,7 @@ from recorder import Judge
 CUTS = int(os.environ.get("HOLDFAST_CUTS", "10"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 SHORTEST, LONGEST = 0.1, 15.0  # seconds
+FORGETFUL = bool(os.environ.get("HOLDFAST_FORGETFUL"))  # the API server forgets the past, too: watches resume into a 410
 GADGETS = {"group": "example.com", "version": "v1"}
 CLIENTS = [(encoding, watch_list) for encoding in ("protobuf", "json") for watch_list in (False, True)]
 SELECTORS = ("", "flip=on")
@@ -154,8 +155,9 @@ class Cuts:
 
     def plan(self, count):
         """`count` cuts, each kind as often as the others; some are short, few are long, one of each is there."""
-        kinds = [*((how.value, lambda s, how=how: self.line(how, s)) for how in Cut),
-                 ("server", self.server), ("compacted", self.compacted)]
+        kinds = [(how.value, lambda s, how=how: self.line(how, s)) for how in Cut]
+        if FORGETFUL:
+            kinds += [("server", self.server), ("compacted", self.compacted)]
         plan = []
         for number in range(count):
             seconds = SHORTEST * (LONGEST / SHORTEST) ** self._dice.random()
