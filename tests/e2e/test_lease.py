@@ -122,7 +122,7 @@ def test_no_conflict_whatever_the_line_does(site, cluster, agent, clients, link,
     assert agent.metric("holdfast_lease_foreign_writes_total") == 0
 
 
-GRACE = 12  # seconds without a renewal after which the cloud gives a node up: 50 in earnest
+GRACE = 20  # seconds without a renewal after which the cloud gives a node up: 50 in earnest
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def lifecycle(cluster):
 @pytest.mark.deadline(300)
 @pytest.mark.parametrize("policy, interval", [("hold", EVERY), ("coalesce", 3)])
 def test_a_short_cut_is_no_death(site, cluster, agent, clients, link, lifecycle, policy_of, policy, interval):
-    """Shorter than the grace period less one interval, and less the 2 s in which the agent looks whether the link is back.
+    """Shorter than the grace period less one interval, and less what it takes to see that the link is back (2 s, and a loaded machine).
 
     Without a kubelet nobody makes a node Ready again: a single lapse is there to be seen afterwards.
     (`forward` promises no more than the holder's own retries, which client-go lets wait for up to 7 s.)
@@ -153,7 +153,7 @@ def test_a_short_cut_is_no_death(site, cluster, agent, clients, link, lifecycle,
     lease.go_on(5)
     for how in (Cut.DROPPED, Cut.REFUSED):
         link.cut(how)
-        time.sleep(GRACE - interval - 2)
+        time.sleep(GRACE - interval - 5)
         link.restore()
         lease.go_on(4)
         seen = [(r["stageTimestamp"][14:23], r["verb"], r["responseStatus"]["code"]) for r in lease.requests()]

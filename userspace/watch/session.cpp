@@ -27,6 +27,7 @@ using telemetry::WatchState;
 namespace {
 
 constexpr auto kReviewLimit = 2s;
+constexpr unsigned kForbidden = 5;  // with pauses that grow: some three seconds
 constexpr int kBaseTries = 4;
 constexpr auto kBasePause = 100ms;
 constexpr auto kHeldAtMost = 1h;  // without timeoutSeconds the API server ends a watch by then, too
@@ -270,12 +271,16 @@ Task<Session::Outcome> Session::follow() {
 }
 
 // The API server said something else than 200, to a client that may have had a 200 long ago.
+bool Session::too_early(unsigned status) {
+  return status == 403 && ++forbidden_ <= kForbidden;
+}
+
 Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> attempt) {
   auto head = std::move(**attempt->head);
   const unsigned status = head.status;
   const bool begun = request_->reply.started();
   ++failures_;
-  if (begun && retry_later(status)) co_return Outcome::kCut;
+  if (begun && (retry_later(status) || too_early(status))) co_return Outcome::kCut;
   std::string body;
   while (true) {
     auto piece = co_await attempt->stream->read();
@@ -438,7 +443,7 @@ Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> diff
   if (!*attempt->head) co_return Outcome::kCut;
   const auto& head = **attempt->head;
   read::note_status(thread_, *request_, head.status);
-  if (retry_later(head.status)) co_return Outcome::kCut;
+  if (retry_later(head.status) || too_early(head.status)) co_return Outcome::kCut;
   if (head.status == 401) {
     co_await end();
     co_return Outcome::kEnded;
@@ -515,6 +520,7 @@ bool Session::take(kube::WatchEvent& event, std::string& batch) {
     batch += event.frame.view();
     return false;
   }
+  forbidden_ = 0;
   if (recorder_) recorder_->event(event, on_disk());
   // Without that mark, the first event that is not of the initial state tells.
   if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {

@@ -37,6 +37,9 @@ class Session {
   /// One upstream stream, from its request to its end.
   Task<Outcome> follow();
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
+  /// An API server that just started refuses what it has not read the roles for: a watch that it
+  /// allowed before is not given up for the first 403s in a row.
+  bool too_early(unsigned status);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
   /// After a 410: what this watch's events have led to so far; null when that is not known.
   [[nodiscard]] Task<std::unique_ptr<Difference>> find_difference();
@@ -108,6 +111,7 @@ class Session {
   bool gap_stays_ = false;
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
+  unsigned forbidden_ = 0;  // refusals (403) in a row
   unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
 
   std::unique_ptr<share::HubLead> lead_;
