@@ -21,12 +21,14 @@ struct Confirmation {
 /// The disk may take its time; the control thread does not wait for it.
 Task<ClusterVerdict> confirm(cache::Store& store, cache::ClusterReport report, Executor executor) {
   auto confirmation = std::make_shared<Confirmation>(executor);
-  store.confirm_cluster(std::move(report), [confirmation, executor](ClusterVerdict verdict) {
-    boost::asio::post(executor, [confirmation, verdict] {
+  // What is the executor's goes back to it: the writer thread keeps nothing of it.
+  auto done = [kept = confirmation, executor](ClusterVerdict verdict) mutable {
+    boost::asio::post(executor, [confirmation = std::move(kept), verdict] {
       confirmation->verdict = verdict;
       confirmation->event.notify_all();
     });
-  });
+  };
+  store.confirm_cluster(std::move(report), std::move(done));
   while (!confirmation->verdict) co_await confirmation->event.wait();
   co_return *confirmation->verdict;
 }

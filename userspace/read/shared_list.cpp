@@ -49,8 +49,9 @@ Task<bool> grant(ThreadContext& thread, std::shared_ptr<Request> request, cache:
   };
   const auto outcome = std::make_shared<Outcome>(thread.executor);
   const auto floor = thread.services.store.floor(to->principal, to->gvr);
-  auto on_done = [outcome, executor = thread.executor](bool shared) {
-    boost::asio::post(executor, [outcome, shared] {
+  // What is this thread's goes back to it: the writer thread keeps nothing of it.
+  auto on_done = [kept = outcome, executor = thread.executor](bool shared) mutable {
+    boost::asio::post(executor, [outcome = std::move(kept), shared] {
       outcome->shared = shared;
       outcome->done.notify_all();
     });

@@ -42,6 +42,8 @@ class ClusterCheckTest : public cache::StoreTest {
         clock_);
   }
 
+  ~ClusterCheckTest() override { store_->drain(); }  // its answers are for this loop
+
   void tick() {
     boost::asio::co_spawn(io_, check_->tick(io_.get_executor()), boost::asio::detached);
     io_.restart();
