@@ -112,7 +112,7 @@ class Session {
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
   unsigned forbidden_ = 0;  // refusals (403) in a row
-  unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
+  unsigned failures_ = 0;   // upstream streams that ended without an event, in a row
 
   std::unique_ptr<share::HubLead> lead_;
   bool looked_for_hub_ = false;
