@@ -113,7 +113,9 @@ class Archive {
   static constexpr std::size_t kMaxAssemblies = 64;
   static constexpr std::chrono::minutes kAssemblyAge{10};
 
-  Shelf& home_of(const Query& query, const RecordOptions& options, const Id& id);
+  /// Where the list is, or would be; its principal has seen `seen` of the resource.
+  Shelf& home_of(const Query& query, const RecordOptions& options, const Id& id,
+                 kube::ResourceVersion seen);
   void enter(Shelf& shelf, CollectionMeta& meta, const kube::WatchEvent& event,
              kube::ResourceVersion gone_by);
   void sight_event(const Query& query, const kube::WatchEvent& event, kube::ResourceVersion version,

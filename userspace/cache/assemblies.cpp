@@ -130,8 +130,7 @@ bool Archive::share(const Query& from, const Query& to, kube::ResourceVersion at
   const auto* source =
       home.find_collection(keys_.group(from.principal, from.gvr), keys_.collection(from));
   const auto current = [at_least](const CollectionMeta& meta) {
-    return !meta.broken && meta.wanted <= meta.version && meta.version >= at_least &&
-           meta.version != 0;
+    return meta.whole() && meta.version >= at_least && meta.version != 0;
   };
   if (source == nullptr || !current(source->meta)) return false;
   const auto meta = source->meta;

@@ -32,12 +32,14 @@ void Archive::lost_events(const Query& query) {
   }
 }
 
-Shelf& Archive::home_of(const Query& query, const RecordOptions& options, const Id& id) {
+Shelf& Archive::home_of(const Query& query, const RecordOptions& options, const Id& id,
+                        kube::ResourceVersion seen) {
   const auto group = keys_.group(query.principal, query.gvr);
   auto* home = &shelf(options.residence);
   for (auto* each : shelves())
     if (each->find_collection(group, id) != nullptr) home = each;
-  home->edit_group(group, query.principal, query.gvr, options.node_component);
+  home->raise_floor(home->edit_group(group, query.principal, query.gvr, options.node_component),
+                    seen);
   return *home;
 }
 
@@ -84,10 +86,7 @@ bool Archive::apply(const Query& query, const RecordOptions& options, const kube
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto id = keys_.collection(query);
   const bool bookmark = event.type == kube::EventType::kBookmark;
-  auto& home = home_of(query, options, id);
-  home.raise_floor(home.edit_group(group_id, query.principal, query.gvr, options.node_component),
-                   version);
-
+  auto& home = home_of(query, options, id, version);
   const auto* state = home.find_collection(group_id, id);
   // The watch and the collection must meet: a gap between them may hide a deletion.
   const bool follows = state != nullptr && !state->meta.broken && state->meta.version >= position;
@@ -110,9 +109,7 @@ void Archive::bridge(const Query& query, const RecordOptions& options,
                      kube::ResourceVersion& position) {
   const auto group_id = keys_.group(query.principal, query.gvr);
   const auto id = keys_.collection(query);
-  auto& home = home_of(query, options, id);
-  home.raise_floor(home.edit_group(group_id, query.principal, query.gvr, options.node_component),
-                   to);
+  auto& home = home_of(query, options, id, to);
   const auto* state = home.find_collection(group_id, id);
   // Exactly there: what was deleted before `position` is in no event.
   const bool follows = state != nullptr && !state->meta.broken && state->meta.version == position;

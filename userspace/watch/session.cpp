@@ -241,13 +241,8 @@ Task<Session::Outcome> Session::follow() {
   }
   const auto attempt = read::Attempt::start(thread_, request_, upstream_head());
   const read::AttemptGuard guard{attempt};
-  while (!attempt->head) {
-    if (co_await read::Attempt::wait(attempt, read::patience(thread_))) continue;
-    thread_.pool.late(request_->client->sticky);
-    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
-    // A client that waits for its first byte may begin with what the cache has.
-    if (!request_->reply.started() && find_base()) co_return Outcome::kCut;
-  }
+  const bool arrived = co_await wait_for_head(attempt);
+  if (!arrived) co_return Outcome::kCut;
   if (!*attempt->head) {
     ++failures_;
     co_return Outcome::kCut;
@@ -270,11 +265,25 @@ Task<Session::Outcome> Session::follow() {
   co_return co_await pass_events(attempt);
 }
 
-// The API server said something else than 200, to a client that may have had a 200 long ago.
+Task<bool> Session::wait_for_head(std::shared_ptr<read::Attempt> attempt) {
+  while (!attempt->head) {
+    const bool alive = co_await read::Attempt::wait(attempt, read::patience(thread_));
+    if (alive) continue;
+    thread_.pool.late(request_->client->sticky);
+    if (thread_.services.link.state() == upstream::Link::kOffline) co_return false;
+    if (request_->reply.started()) continue;
+    // A client that waits for its first byte may begin with what the cache has.
+    const auto base = find_base();
+    if (base) co_return false;
+  }
+  co_return true;
+}
+
 bool Session::too_early(unsigned status) {
   return status == 403 && ++forbidden_ <= kForbidden;
 }
 
+// The API server said something else than 200, to a client that may have had a 200 long ago.
 Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> attempt) {
   auto head = std::move(**attempt->head);
   const unsigned status = head.status;
@@ -434,11 +443,8 @@ Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> diff
                                                 Slice expired) {
   const auto attempt = read::Attempt::start(thread_, request_, list_head());
   const read::AttemptGuard guard{attempt};
-  while (!attempt->head) {
-    if (co_await read::Attempt::wait(attempt, read::patience(thread_))) continue;
-    thread_.pool.late(request_->client->sticky);
-    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Outcome::kCut;
-  }
+  const bool arrived = co_await wait_for_head(attempt);
+  if (!arrived) co_return Outcome::kCut;
   ++failures_;
   if (!*attempt->head) co_return Outcome::kCut;
   const auto& head = **attempt->head;
@@ -515,7 +521,7 @@ Task<> Session::pass_untouched(std::shared_ptr<read::Attempt> attempt, http::Res
   }
 }
 
-bool Session::take(kube::WatchEvent& event, std::string& batch) {
+bool Session::take(const kube::WatchEvent& event, std::string& batch) {
   if (event.type == kube::EventType::kError) {
     batch += event.frame.view();
     return false;

@@ -36,6 +36,8 @@ class Session {
   };
   /// One upstream stream, from its request to its end.
   Task<Outcome> follow();
+  /// False when there is no reason to wait for it any longer.
+  Task<bool> wait_for_head(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
   /// An API server that just started refuses what it has not read the roles for: a watch that it
   /// allowed before is not given up for the first 403s in a row.
@@ -50,7 +52,7 @@ class Session {
   /// For what can't be read: as it comes, and over when it ends.
   Task<> pass_untouched(std::shared_ptr<read::Attempt> attempt, http::ResponseHead head);
   /// Takes one event into account; false when it ends the watch.
-  bool take(kube::WatchEvent& event, std::string& batch);
+  bool take(const kube::WatchEvent& event, std::string& batch);
   Task<bool> deliver(std::string batch);
   Task<> until_durable();
 
@@ -82,9 +84,8 @@ class Session {
   [[nodiscard]] bool could_join();
   Task<Outcome> pass_batches(std::shared_ptr<share::Hub> hub,
                              std::unique_ptr<share::HubReader> reader);
-  /// False when this one can't take it.
-  Task<bool> take_batch(share::HubBatchPtr batch);
-  Task<bool> begin_shared(cache::Query query);
+  /// What ends this round; empty: it goes on.
+  Task<std::optional<Outcome>> take_batch(share::HubBatchPtr batch);
   void lead();
   void publish(std::vector<kube::WatchEvent> events);
   [[nodiscard]] std::function<void(bool)> on_disk();
@@ -117,7 +118,6 @@ class Session {
   std::unique_ptr<share::HubLead> lead_;
   bool looked_for_hub_ = false;
   SteadyClock::time_point reviewed_until_{};
-  bool gone_ = false;   // its client
   bool alone_ = false;  // its client is too slow for others to wait for it
 
   struct Durable;  // counts events on their way to disk

@@ -67,7 +67,8 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
     }
     auto query = hub->query();
     if (!query) co_return Outcome::kAgain;
-    const bool begun = co_await begin_shared(std::move(*query));
+    representation_ = std::move(query->representation);
+    const bool begun = co_await send_head(Source::kUpstream);
     if (!begun) co_return Outcome::kEnded;
   }
   // What the leader writes of its own principal's list is as good for another client of it.
@@ -99,34 +100,27 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
       co_await reader->wait(kGlance);
       continue;
     }
-    const bool taken = co_await take_batch(std::move(batch));
-    if (!taken) co_return request_->reply.started() && !gone_ ? Outcome::kAgain : Outcome::kEnded;
+    const auto outcome = co_await take_batch(std::move(batch));
+    if (outcome) co_return *outcome;
   }
 }
 
-Task<bool> Session::begin_shared(cache::Query query) {
-  representation_ = std::move(query.representation);
-  co_return co_await send_head(Source::kUpstream);
-}
-
-Task<bool> Session::take_batch(share::HubBatchPtr batch) {
+Task<std::optional<Session::Outcome>> Session::take_batch(share::HubBatchPtr batch) {
   if (batch->base) {
     // Whoever is past its beginning can't tell what is new of it.
-    if (delivered_ != *batch->base) co_return false;
+    if (delivered_ != *batch->base) co_return Outcome::kAgain;
     const auto outcome = co_await deliver_difference(batch->type, batch->events, batch->end);
-    gone_ = outcome == Outcome::kEnded;
-    co_return outcome == Outcome::kAgain;
+    if (outcome == Outcome::kEnded) co_return outcome;
+    co_return std::nullopt;
   }
   std::string text;
-  for (const auto& shared : batch->events) {
-    auto event = shared;
-    if (event.object.meta.resource_version <= delivered_) continue;
-    take(event, text);
+  for (const auto& event : batch->events) {
+    if (event.object.meta.resource_version > delivered_) take(event, text);
   }
   co_await until_durable();
   const bool delivered = co_await deliver(std::move(text));
-  gone_ = !delivered;
-  co_return delivered;
+  if (!delivered) co_return Outcome::kEnded;
+  co_return std::nullopt;
 }
 
 void Session::lead() {
