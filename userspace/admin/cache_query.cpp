@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "admin/percent.h"
+#include "holdfast/base/percent.h"
 
 namespace holdfast::admin {
 namespace {
@@ -55,7 +55,7 @@ Result<CacheQuery> parse_cache_query(std::string_view page, std::string_view que
     const auto part = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(part.size() + 1, query.size()));
     const auto key = part.substr(0, part.find('='));
-    auto value = percent_decode(part.substr(std::min(key.size() + 1, part.size())));
+    auto value = percent_decode(part.substr(std::min(key.size() + 1, part.size())), true);
     if (!value) return invalid("the query is malformed");
     const auto text = std::ranges::find(kTexts, key, [](const auto& t) { return t.first; });
     const auto flag = std::ranges::find(kFlags, key, [](const auto& f) { return f.first; });

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "admin/percent.h"
+#include "holdfast/base/percent.h"
 
 namespace holdfast::admin {
 namespace {
@@ -39,7 +39,7 @@ Result<TraceFilter> parse_trace_query(std::string_view query) {
     query.remove_prefix(std::min(part.size() + 1, query.size()));
     if (part.empty()) continue;
     const auto key = part.substr(0, part.find('='));
-    auto value = percent_decode(part.substr(std::min(key.size() + 1, part.size())));
+    auto value = percent_decode(part.substr(std::min(key.size() + 1, part.size())), true);
     if (!value) return invalid("the query is malformed");
     if (key == "kind") {
       if (*value == "flow") {

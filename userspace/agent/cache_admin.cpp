@@ -22,9 +22,7 @@ admin::Reply failure(int code, const std::string& why) {
 }
 
 std::string hex(const identity::PrincipalId& id) {
-  std::string out;
-  for (const auto byte : id.bytes) out += fmt::format("{:02x}", byte);
-  return out;
+  return fmt::format("{:02x}", fmt::join(id.bytes, ""));
 }
 
 std::string text_of(const kube::GroupVersionResource& gvr) {

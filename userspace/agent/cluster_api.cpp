@@ -91,7 +91,7 @@ std::string hash_of_roots(std::string_view ca_pem) {
     X509_pubkey_digest(certificate, EVP_sha256(), digest.data(), &size);
     X509_free(certificate);
     if (!out.empty()) out += ',';
-    for (unsigned i = 0; i < size; ++i) out += fmt::format("{:02x}", digest[i]);
+    out += fmt::format("{:02x}", fmt::join(digest.data(), digest.data() + size, ""));
   }
   return out;
 }

@@ -1,9 +1,8 @@
 #include "agent/cluster_check.h"
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
-#include "holdfast/base/event.h"
+#include "holdfast/base/answer.h"
 #include "holdfast/telemetry/log.h"
 
 namespace holdfast::agent {
@@ -12,25 +11,11 @@ namespace {
 using cache::ClusterVerdict;
 using namespace std::chrono_literals;
 
-struct Confirmation {
-  explicit Confirmation(Executor executor) : event{executor} {}
-  Event event;
-  std::optional<ClusterVerdict> verdict;
-};
-
 /// The disk may take its time; the control thread does not wait for it.
 Task<ClusterVerdict> confirm(cache::Store& store, cache::ClusterReport report, Executor executor) {
-  auto confirmation = std::make_shared<Confirmation>(executor);
-  // What is the executor's goes back to it: the writer thread keeps nothing of it.
-  auto done = [kept = confirmation, executor](ClusterVerdict verdict) mutable {
-    boost::asio::post(executor, [confirmation = std::move(kept), verdict] {
-      confirmation->verdict = verdict;
-      confirmation->event.notify_all();
-    });
-  };
-  store.confirm_cluster(std::move(report), std::move(done));
-  while (!confirmation->verdict) co_await confirmation->event.wait();
-  co_return *confirmation->verdict;
+  Answer<ClusterVerdict> verdict{executor};
+  store.confirm_cluster(std::move(report), verdict.callback());
+  co_return co_await verdict.wait();
 }
 
 }  // namespace

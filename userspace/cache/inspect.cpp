@@ -11,9 +11,7 @@ using std::chrono::milliseconds;
 using TimePoint = std::chrono::system_clock::time_point;
 
 std::string hex(const Id& id) {
-  std::string out;
-  for (const auto byte : id.bytes) out += fmt::format("{:02x}", byte);
-  return out;
+  return fmt::format("{:02x}", fmt::join(id.bytes, ""));
 }
 
 TimePoint at(std::int64_t unix_ms) {

@@ -3,45 +3,16 @@
 #include <algorithm>
 #include <cctype>
 
+#include "holdfast/base/percent.h"
+
 namespace holdfast::kube {
-namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool unescape(std::string_view in, bool plus_is_space, std::string& out) {
-  out.clear();
-  out.reserve(in.size());
-  for (std::size_t i = 0; i < in.size(); ++i) {
-    if (in[i] == '+' && plus_is_space) {
-      out.push_back(' ');
-    } else if (in[i] != '%') {
-      out.push_back(in[i]);
-    } else {
-      if (in.size() - i < 3) return false;
-      const int high = hex_digit(in[i + 1]);
-      const int low = hex_digit(in[i + 2]);
-      if (high < 0 || low < 0) return false;
-      out.push_back(static_cast<char>(high * 16 + low));
-      i += 2;
-    }
-  }
-  return true;
-}
-
-}  // namespace
 
 Result<std::string> decode_path(std::string_view path) {
   if (path.empty() || path.front() != '/')
     return make_error(Errc::kInvalidArgument, "request target is not in origin form");
-  std::string out;
-  if (!unescape(path, false, out))
-    return make_error(Errc::kInvalidArgument, "bad percent-escape in the request path");
-  return out;
+  auto out = percent_decode(path, false);
+  if (!out) return make_error(Errc::kInvalidArgument, "bad percent-escape in the request path");
+  return std::move(*out);
 }
 
 Query::Query(std::string_view text) {
@@ -51,10 +22,9 @@ Query::Query(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     if (pair.empty() || pair.find(';') != std::string_view::npos) continue;
     const auto equals = std::min(pair.find('='), pair.size());
-    std::pair<std::string, std::string> decoded;
-    if (!unescape(pair.substr(0, equals), true, decoded.first)) continue;
-    if (equals < pair.size() && !unescape(pair.substr(equals + 1), true, decoded.second)) continue;
-    pairs_.push_back(std::move(decoded));
+    auto key = percent_decode(pair.substr(0, equals), true);
+    auto value = percent_decode(pair.substr(std::min(equals + 1, pair.size())), true);
+    if (key && value) pairs_.emplace_back(std::move(*key), std::move(*value));
   }
 }
 

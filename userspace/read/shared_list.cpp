@@ -1,7 +1,6 @@
 #include "read/shared_list.h"
 
-#include <boost/asio/post.hpp>
-
+#include "holdfast/base/answer.h"
 #include "read/offline_answer.h"
 #include "read/tee.h"
 #include "share/key.h"
@@ -42,24 +41,11 @@ Task<bool> grant(ThreadContext& thread, std::shared_ptr<Request> request, cache:
   const auto reviewed =
       co_await thread.reviews.review(request, kube::Verb::kList, thread.config->cache.review_ttl);
   if (reviewed.access != request::Access::kAllowed) co_return false;
-  struct Outcome {
-    explicit Outcome(Executor executor) : done{executor} {}
-    Event done;
-    std::optional<bool> shared;
-  };
-  const auto outcome = std::make_shared<Outcome>(thread.executor);
   const auto floor = thread.services.store.floor(to->principal, to->gvr);
-  // What is this thread's goes back to it: the writer thread keeps nothing of it.
-  auto on_done = [kept = outcome, executor = thread.executor](bool shared) mutable {
-    boost::asio::post(executor, [outcome = std::move(kept), shared] {
-      outcome->shared = shared;
-      outcome->done.notify_all();
-    });
-  };
+  Answer<bool> shared{thread.executor};
   thread.services.store.share_list(std::move(from), std::move(*to), floor, request->record,
-                                   std::move(on_done));
-  while (!outcome->shared) co_await outcome->done.wait();
-  co_return *outcome->shared;
+                                   shared.callback());
+  co_return co_await shared.wait();
 }
 
 Task<bool> answer(ThreadContext& thread, std::shared_ptr<Request> request, cache::Query from) {

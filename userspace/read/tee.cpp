@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/post.hpp>
 #include <utility>
 
-#include "holdfast/base/event.h"
+#include "holdfast/base/answer.h"
 
 namespace holdfast::read {
 namespace {
@@ -175,25 +174,10 @@ Task<> Tee::finish() {
     co_return;
   }
   // Not stored is no reason to hold the answer back: the store marked the collection broken first.
-  struct Done {
-    explicit Done(Executor executor) : event{executor} {}
-    Event event;
-    bool ended = false;
-  };
-  auto done = std::make_shared<Done>(executor_);
-  recorder_->finish([done, executor = executor_](bool) {
-    boost::asio::post(executor, [done] {
-      done->ended = true;
-      done->event.notify_all();
-    });
-  });
+  Answer<bool> stored{executor_};
+  recorder_->finish(stored.callback());
   // A disk that hangs must not hang the client too.
-  const auto limit = SteadyClock::now() + kDiskLimit;
-  while (!done->ended) {
-    const auto left = limit - SteadyClock::now();
-    if (left <= left.zero()) break;
-    co_await done->event.wait_for(left);
-  }
+  (void)co_await stored.wait_for(kDiskLimit);
 }
 
 }  // namespace holdfast::read

@@ -1,6 +1,6 @@
-#include "admin/percent.h"
+#include "holdfast/base/percent.h"
 
-namespace holdfast::admin {
+namespace holdfast {
 namespace {
 
 int hex_digit(char c) {
@@ -28,11 +28,12 @@ std::string percent_encode(std::string_view text) {
   return out;
 }
 
-std::optional<std::string> percent_decode(std::string_view text) {
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
+  out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
-      out += text[i] == '+' ? ' ' : text[i];
+      out += text[i] == '+' && plus_is_space ? ' ' : text[i];
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
@@ -44,4 +45,4 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
-}  // namespace holdfast::admin
+}  // namespace holdfast
