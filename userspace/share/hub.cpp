@@ -5,13 +5,17 @@
 
 namespace holdfast::share {
 
-std::size_t HubBatch::bytes() const {
+namespace {
+
+std::size_t bytes_of(const HubBatch& batch) {
   std::size_t out = sizeof(HubBatch);
-  for (const auto& event : events) {
+  for (const auto& event : batch.events) {
     out += sizeof(event) + event.frame.size() + event.object.body.size();
   }
   return out;
 }
+
+}  // namespace
 
 HubReader::HubReader(Executor executor)
     : changed_{std::make_shared<Event>(executor)}, inbox_{std::make_shared<Inbox>(executor)} {
@@ -23,7 +27,7 @@ HubBatchPtr HubReader::next() {
   if (inbox_->batches.empty()) return nullptr;
   auto batch = std::move(inbox_->batches.front());
   inbox_->batches.pop_front();
-  inbox_->bytes -= batch->bytes();
+  inbox_->bytes -= batch->bytes;
   return batch;
 }
 
@@ -44,10 +48,10 @@ Task<> HubReader::wait(SteadyClock::duration limit) {
 void HubReader::Inbox::put(HubBatchPtr batch) {
   const std::lock_guard lock{mutex};
   if (ended) return;
-  bytes += batch->bytes();
+  bytes += batch->bytes;
   // A reader that is too slow has what is there, and is told that there is no more.
   if (bytes > kBacklog && !batches.empty()) {
-    bytes -= batch->bytes();
+    bytes -= batch->bytes;
     ended = true;
   } else {
     batches.push_back(std::move(batch));
@@ -85,7 +89,9 @@ void Hub::opened(cache::Query query) {
   }
 }
 
-void Hub::publish(HubBatchPtr batch) {
+void Hub::publish(HubBatch published) {
+  published.bytes = bytes_of(published);
+  const auto batch = std::make_shared<const HubBatch>(std::move(published));
   const std::lock_guard lock{mutex_};
   if (closed_) return;
   std::erase_if(inboxes_, [](const auto& weak) { return weak.expired(); });
@@ -99,10 +105,10 @@ void Hub::publish(HubBatchPtr batch) {
     window_begin_ = batch->end;
     return;
   }
-  window_bytes_ += batch->bytes();
-  window_.push_back(std::move(batch));
+  window_bytes_ += batch->bytes;
+  window_.push_back(batch);
   while (window_bytes_ > kWindow) {
-    window_bytes_ -= window_.front()->bytes();
+    window_bytes_ -= window_.front()->bytes;
     window_begin_ = std::max(window_begin_, window_.front()->end);
     window_.pop_front();
   }
@@ -137,11 +143,6 @@ std::unique_ptr<HubReader> Hub::join(Executor executor, kube::ResourceVersion fr
 std::optional<cache::Query> Hub::query() const {
   const std::lock_guard lock{mutex_};
   return query_;
-}
-
-bool Hub::closed() const {
-  const std::lock_guard lock{mutex_};
-  return closed_;
 }
 
 HubLead::HubLead(Hubs& hubs, std::string key, std::shared_ptr<Hub> hub)

@@ -20,9 +20,8 @@ struct HubBatch {
   kube::ResourceVersion end = 0;         ///< where those are who got it
   /// A difference (after a 410) from exactly here; its events are one step, up to `end`.
   std::optional<kube::ResourceVersion> base;
-  kube::TypeMeta type;  ///< of a difference's objects
-
-  [[nodiscard]] std::size_t bytes() const;
+  kube::TypeMeta type;    ///< of a difference's objects
+  std::size_t bytes = 0;  ///< what it takes; reckoned when it is published
 };
 using HubBatchPtr = std::shared_ptr<const HubBatch>;
 
@@ -72,7 +71,7 @@ class Hub {
   // The leader's.
   /// The API server answers in this form, to this query.
   void opened(cache::Query query);
-  void publish(HubBatchPtr batch);
+  void publish(HubBatch batch);
   void close();
 
   // Anyone's.
@@ -81,7 +80,6 @@ class Hub {
   [[nodiscard]] bool covers(kube::ResourceVersion from) const;
   /// The leader's own query; empty: not answered yet.
   [[nodiscard]] std::optional<cache::Query> query() const;
-  [[nodiscard]] bool closed() const;
 
  private:
   /// What is kept for those who come with a version from a moment ago.

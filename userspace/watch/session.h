@@ -39,9 +39,9 @@ class Session {
   /// False when there is no reason to wait for it any longer.
   Task<bool> wait_for_head(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
-  /// An API server that just started refuses what it has not read the roles for: a watch that it
-  /// allowed before is not given up for the first 403s in a row.
-  bool too_early(unsigned status);
+  /// 429 and 5xx pass. So do the first 403s in a row to a watch that was allowed before: an API
+  /// server that just started refuses what it has not read the roles for.
+  bool ask_again(unsigned status);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
   /// After a 410: what this watch's events have led to so far; null when that is not known.
   [[nodiscard]] Task<std::unique_ptr<Difference>> find_difference();
@@ -75,7 +75,7 @@ class Session {
 
   // Sharing: one upstream stream for all equal watches (hub.h).
   /// What makes another watch equal to this one from here on; empty: it is not shared.
-  [[nodiscard]] std::string share_key() const;
+  [[nodiscard]] std::string share_key();
   /// Goes with another one's stream; empty when there is none, or this client may not.
   Task<std::optional<Outcome>> follow_hub();
   /// Whether this client may still see what the leader is shown.
@@ -116,11 +116,14 @@ class Session {
   unsigned failures_ = 0;   // upstream streams that ended without an event, in a row
 
   std::unique_ptr<share::HubLead> lead_;
+  std::string key_;  // share_key, once the form of the answer is settled
   bool looked_for_hub_ = false;
   SteadyClock::time_point reviewed_until_{};
   bool alone_ = false;  // its client is too slow for others to wait for it
 
-  struct Durable;  // counts events on their way to disk
+  static constexpr std::chrono::seconds kReviewLimit{2};  // to find out who asks
+  static constexpr std::size_t kBatch = 64 * 1024;  // bytes per write of events of our own making
+  struct Durable;                                   // counts events on their way to disk
   std::shared_ptr<Durable> durable_;
 };
 

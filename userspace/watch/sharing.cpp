@@ -16,17 +16,18 @@ using telemetry::WatchState;
 
 namespace {
 
-constexpr auto kReviewLimit = 2s;
 constexpr auto kGlance = 1s;  // at the link, when nothing comes
 
 }  // namespace
 
-std::string Session::share_key() const {
+std::string Session::share_key() {
   // Events before the state is complete have no order that others could join in.
   if (!thread_.config->cache.share || alone_ || !initial_done_ || delivered_ == 0) return {};
-  const bool begun = request_->reply.started();
-  return share::key_of(*request_,
-                       begun ? representation_ : request_->accept.front().representation);
+  if (!request_->reply.started()) {
+    return share::key_of(*request_, request_->accept.front().representation);
+  }
+  if (key_.empty()) key_ = share::key_of(*request_, representation_);
+  return key_;
 }
 
 Task<std::optional<Session::Outcome>> Session::follow_hub() {
@@ -145,11 +146,11 @@ bool Session::could_join() {
 
 void Session::publish(std::vector<kube::WatchEvent> events) {
   if (!lead_ || events.empty()) return;
-  auto batch = std::make_shared<share::HubBatch>();
-  batch->events = std::move(events);
-  for (auto& event : batch->events) {
+  share::HubBatch batch;
+  batch.events = std::move(events);
+  for (auto& event : batch.events) {
     event.frame = Slice::copy(event.frame.view());  // it would hold the transport's block
-    batch->end = std::max(batch->end, event.object.meta.resource_version);
+    batch.end = std::max(batch.end, event.object.meta.resource_version);
   }
   lead_->hub().publish(std::move(batch));
 }
