@@ -15,7 +15,6 @@ from recorder import Judge
 CUTS = int(os.environ.get("HOLDFAST_CUTS", "10"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 SHORTEST, LONGEST = 0.1, 15.0  # seconds
-FORGETFUL = bool(os.environ.get("HOLDFAST_FORGETFUL"))  # the API server forgets the past, too: watches resume into a 410
 GADGETS = {"group": "example.com", "version": "v1"}
 CLIENTS = [(encoding, watch_list) for encoding in ("protobuf", "json") for watch_list in (False, True)]
 SELECTORS = ("", "flip=on")
@@ -115,6 +114,13 @@ class Scene:
                     counts[key] = counts.get(key, 0) + sent["count"]
         return counts
 
+    def turns(self, key):
+        """What one informer saw beside events of objects, each with the one before it."""
+        objects = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
+        events = self.recorders[key].events
+        return [{name: value for name, value in event.items() if name != "items"} for before, after in zip(events, events[1:])
+                if after["event"] not in objects for event in (before, after)]
+
     def close(self):
         for history in self.histories.values():
             history.close()
@@ -156,8 +162,7 @@ class Cuts:
     def plan(self, count):
         """`count` cuts, each kind as often as the others; some are short, few are long, one of each is there."""
         kinds = [(how.value, lambda s, how=how: self.line(how, s)) for how in Cut]
-        if FORGETFUL:
-            kinds += [("server", self.server), ("compacted", self.compacted)]
+        kinds += [("server", self.server), ("compacted", self.compacted)]
         plan = []
         for number in range(count):
             seconds = SHORTEST * (LONGEST / SHORTEST) ** self._dice.random()
@@ -173,6 +178,8 @@ def test_nothing_is_lost(site, cluster, agent, link, scene):
     print(f"HOLDFAST_SEED={SEED}")
     scene.record()
     scene.mark("mark-begin")
+    # On a busy machine the API server may end a stream of initial events that lags, and the client asks once more.
+    first = scene.first_reads()
     for number, (kind, cut, seconds) in enumerate(Cuts(cluster, link, dice).plan(CUTS)):
         print(f"cut {number}: {kind} {seconds:.2f} s")
         cut(seconds)
@@ -182,8 +189,10 @@ def test_nothing_is_lost(site, cluster, agent, link, scene):
     scene.mark("mark-end")
     assert writes > 100 * CUTS, "there was something to lose"
 
-    expected = {key: 1 for key in scene.recorders}
-    assert scene.first_reads() == expected, "nobody was made to list again"
+    again = [key for key, count in scene.first_reads().items() if count != first[key]]
+    for key in again:
+        print(key, *scene.turns(key), sep="\n    ")
+    assert not again, "nobody was made to list again"
     for key, stream in scene.recorders.items():
         encoding, watch_list, resource, selector = key
         truth = scene.histories[resource].truth(**dict([selector.split("=")] if selector else []))

@@ -108,7 +108,7 @@ bool Archive::close(Assembly& assembly, kube::ResourceVersion version) {
                              old->meta.broken ? old->meta.version : kube::ResourceVersion{0}});
     fresh.used_ms = old->usage->used_ms;
     // Fewer or more than before: something came or went since.
-    if (old->meta.members != fresh.members) assembly.newest = version;
+    if (old->meta.items() != fresh.items()) assembly.newest = version;
     if (each != &shelf) each->drop_collection(fresh.group, fresh.id);
   }
   // Versions that the server does not give can't be waited for.
@@ -149,12 +149,13 @@ bool Archive::share(const Query& from, const Query& to, kube::ResourceVersion at
                                       const auto member = ok ? decode_member(plain) : std::nullopt;
                                       whole = member && alive(*assembly);
                                       if (!whole) return false;
+                                      if (member->gone != 0) return true;
                                       assembly->newest =
                                           std::max(assembly->newest, member->version);
                                       home.share_member(assembly->draft, *member);
                                       return true;
                                     });
-  if (!read || !whole || assembly->draft.members != meta.members) {
+  if (!read || !whole || assembly->draft.members != meta.items()) {
     abandon(*assembly);
     return false;
   }

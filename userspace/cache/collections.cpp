@@ -30,15 +30,12 @@ void Shelf::put_member(CollectionMeta& meta, const kube::Object& object) {
               .ns = object.meta.ns,
               .name = object.meta.name,
               .labels = object.meta.labels};
-  if (before && before->body == next.body) return;
+  // Its end is known already, and what comes before it changes nothing about that.
+  if (before && before->gone >= next.version) next.gone = before->gone;
+  if (before && before->body == next.body && before->gone == next.gone) return;
   hold_body(next.body, object);
   if (before) remove_member(meta, object_id, *before);
-  const auto key = Keys::member(meta.id, meta.generation, object_id);
-  const auto plain = encode(next);
-  charge(key.size(), plain.size());
-  txn_.put(key, plain);
-  ++meta.members;
-  meta.bytes += next.size;
+  add_member(meta, object_id, next);
 }
 
 void Shelf::share_member(CollectionMeta& meta, const Member& next) {
@@ -47,12 +44,26 @@ void Shelf::share_member(CollectionMeta& meta, const Member& next) {
   if (before && (before->version > next.version || before->body == next.body)) return;
   hold_body(next.body);
   if (before) remove_member(meta, object_id, *before);
-  const auto key = Keys::member(meta.id, meta.generation, object_id);
-  const auto plain = encode(next);
+  add_member(meta, object_id, next);
+}
+
+void Shelf::add_member(CollectionMeta& meta, const Id& object, const Member& member) {
+  const auto key = Keys::member(meta.id, meta.generation, object);
+  const auto plain = encode(member);
   charge(key.size(), plain.size());
   txn_.put(key, plain);
   ++meta.members;
-  meta.bytes += next.size;
+  meta.bytes += member.size;
+  if (member.gone != 0) ++meta.gone;
+}
+
+void Shelf::hide_member(CollectionMeta& meta, const Id& object, const Member& member,
+                        kube::ResourceVersion version) {
+  if (member.gone >= version) return;
+  auto hidden = member;
+  hidden.gone = version;
+  txn_.put(Keys::member(meta.id, meta.generation, object), encode(hidden));  // of the same size
+  if (member.gone == 0) ++meta.gone;
 }
 
 void Shelf::remove_member(CollectionMeta& meta, const Id& object, const Member& member) {
@@ -61,6 +72,7 @@ void Shelf::remove_member(CollectionMeta& meta, const Id& object, const Member& 
   txn_.erase(key);
   release_body(member.body);
   if (meta.members > 0) --meta.members;
+  if (member.gone != 0 && meta.gone > 0) --meta.gone;
   meta.bytes -= std::min<std::uint64_t>(meta.bytes, member.size);
 }
 

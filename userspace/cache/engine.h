@@ -52,12 +52,18 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
 std::unique_ptr<ListSnapshot> read_base(const std::shared_ptr<Engine>& engine, const Query& query,
                                         kube::ResourceVersion version);
 
+/// Which members of a collection.
+enum class Members : std::uint8_t {
+  kThere,  ///< what is served
+  kAll,    ///< and what the list's own watch has yet to take back (Member::gone)
+};
+
 /// A collection as it is in `view`, narrowed to `query`. kCorrupt: a member does not open.
 Result<std::unique_ptr<ListSnapshot>> make_snapshot(std::shared_ptr<Engine> engine, Shelf& shelf,
                                                     std::shared_ptr<const View> view,
                                                     std::shared_ptr<const GroupState> group,
                                                     const CollectionState& collection,
-                                                    const Query& query);
+                                                    const Query& query, Members members);
 
 /// A record did not open: the collection is not served until it is learned again.
 void report_corrupt(const std::shared_ptr<Engine>& engine, const Query& query);

@@ -83,7 +83,7 @@ std::vector<CollectionInfo> list_collections(Engine& engine) {
         out.push_back({.id = hex(meta.id),
                        .query = meta.query,
                        .version = meta.version,
-                       .items = meta.members,
+                       .items = meta.items(),
                        .bytes = meta.bytes,
                        .shown_at = at(meta.shown_ms),
                        .used_at = at(state->usage->used_ms),
@@ -112,7 +112,7 @@ std::vector<UsageInfo> count_usage(Engine& engine, std::size_t rows) {
       usage.used_at = std::max(usage.used_at, at(group->loose->used_ms));
       for (const auto& state : group->collections) {
         ++usage.lists;
-        usage.items += state->meta.members;
+        usage.items += state->meta.items();
         usage.bytes += state->meta.bytes;
         usage.used_at = std::max(usage.used_at, at(state->usage->used_ms));
       }

@@ -103,7 +103,8 @@ void Archive::not_found(const Query& query, const RecordOptions& options,
       if (followers_.contains(state->meta.id) || !state->meta.covers(query.ns, query.name))
         continue;
       if (const auto member = each->member(state->meta, object_id))
-        each->remove_member(each->edit_collection(group_id, state->meta.id), object_id, *member);
+        each->hide_member(each->edit_collection(group_id, state->meta.id), object_id, *member,
+                          Member::kUnknown);
     }
   }
 }
@@ -119,7 +120,8 @@ void Archive::deleted(const Query& query) {
     for (const auto& state : collections) {
       if (!state->meta.covers(query.ns, query.name)) continue;
       if (const auto member = each->member(state->meta, object_id))
-        each->remove_member(each->edit_collection(group_id, state->meta.id), object_id, *member);
+        each->hide_member(each->edit_collection(group_id, state->meta.id), object_id, *member,
+                          Member::kUnknown);
     }
   }
 }
@@ -134,8 +136,10 @@ void Archive::lost_sight(const Query& query, kube::ResourceVersion version) {
     const auto collections = group->collections;
     for (const auto& state : collections) {
       const auto& meta = state->meta;
+      if (!meta.covers(query.ns, query.name)) continue;
       // As of its version the list was right: what happened since is newer than that.
-      if (meta.covers(query.ns, query.name) && each->member(meta, object_id))
+      const auto member = each->member(meta, object_id);
+      if (member && member->gone == 0)
         each->hold_collection(group_id, meta.id, std::max(version, meta.version + 1));
     }
   }

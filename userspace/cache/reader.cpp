@@ -26,10 +26,11 @@ std::vector<Source> sources(Engine& engine, const Id& group) {
   return out;
 }
 
-bool settled(Engine& engine, const Id& group, const Query& query) {
+bool settled(Engine& engine, const Id& group, const Query& query,
+             std::chrono::milliseconds patience = kSettle) {
   if (engine.unsettled.idle()) return true;
-  return engine.unsettled.wait(group, kSettle) &&
-         engine.unsettled.wait(engine.keys.group(query.principal, {}), kSettle);
+  return engine.unsettled.wait(group, patience) &&
+         engine.unsettled.wait(engine.keys.group(query.principal, {}), patience);
 }
 
 /// One place that holds the object.
@@ -130,7 +131,8 @@ class ObjectReader {
     }
     std::string plain;
     const auto found = read(source, Keys::member(meta.id, meta.generation, object_), plain);
-    if (found && !*found) {
+    const auto member = found && *found ? decode_member(plain) : std::nullopt;
+    if ((found && !*found) || (member && member->gone != 0)) {
       if (meta.whole() && meta.all_of(query_.name) && meta.version >= sight_.absent_as_of) {
         sight_.absent_in_list = true;
         sight_.absent_as_of = meta.version;
@@ -138,7 +140,6 @@ class ObjectReader {
       }
       return;
     }
-    const auto member = found ? decode_member(plain) : std::nullopt;
     if (!member) return report_corrupt(engine_, meta.query);
     sight_.newest = std::max(sight_.newest, member->version);
     if (meta.broken) return;
@@ -262,7 +263,8 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
       }
     }
     if (best == nullptr) continue;
-    auto snapshot = make_snapshot(engine, *from->shelf, from->view, from->group, *best, wanted);
+    auto snapshot = make_snapshot(engine, *from->shelf, from->view, from->group, *best, wanted,
+                                  Members::kThere);
     if (!snapshot) {
       report_corrupt(engine, best->meta.query);
       answer.outcome = Outcome::kBroken;
@@ -279,7 +281,7 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
 std::unique_ptr<ListSnapshot> read_base(const std::shared_ptr<Engine>& engine, const Query& query,
                                         kube::ResourceVersion version) {
   const auto group = engine->group(query);
-  if (!settled(*engine, group, query)) return nullptr;
+  if (!settled(*engine, group, query, std::chrono::milliseconds{0})) return nullptr;
   const auto id = engine->keys.collection(query);
   for (const auto& source : sources(*engine, group)) {
     const auto* list = source.group->find(id);
@@ -287,7 +289,8 @@ std::unique_ptr<ListSnapshot> read_base(const std::shared_ptr<Engine>& engine, c
         list->meta.removed > version) {
       continue;
     }
-    auto snapshot = make_snapshot(engine, *source.shelf, source.view, source.group, *list, query);
+    auto snapshot = make_snapshot(engine, *source.shelf, source.view, source.group, *list, query,
+                                  Members::kAll);
     if (snapshot) return std::move(*snapshot);
     report_corrupt(engine, query);
   }

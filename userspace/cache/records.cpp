@@ -71,7 +71,8 @@ std::string encode(const CollectionMeta& m) {
   out.str(m.list.type.api_version).str(m.list.type.kind).str(m.list.resource_version);
   out.u64(m.version).u64(m.wanted).u64(m.removed).u64(m.generation);
   out.u8(m.broken).u8(m.node_component).u8(m.typed_items);
-  out.u64(m.members).u64(m.bytes).u64(static_cast<std::uint64_t>(m.shown_ms));
+  out.u64(m.members).u64(m.gone).u64(m.bytes);
+  out.u64(static_cast<std::uint64_t>(m.shown_ms));
   out.u64(static_cast<std::uint64_t>(m.used_ms));
   return out.take();
 }
@@ -100,6 +101,7 @@ std::optional<CollectionMeta> decode_collection(std::string_view bytes) {
   m.node_component = in.u8() != 0;
   m.typed_items = in.u8() != 0;
   m.members = in.u64();
+  m.gone = in.u64();
   m.bytes = in.u64();
   m.shown_ms = static_cast<std::int64_t>(in.u64());
   m.used_ms = static_cast<std::int64_t>(in.u64());
@@ -108,7 +110,7 @@ std::optional<CollectionMeta> decode_collection(std::string_view bytes) {
 
 std::string encode(const Member& m) {
   Encoder out;
-  out.id(m.body).u64(m.version).u32(m.size).str(m.ns).str(m.name);
+  out.id(m.body).u64(m.version).u64(m.gone).u32(m.size).str(m.ns).str(m.name);
   write(out, m.labels);
   return out.take();
 }
@@ -118,6 +120,7 @@ std::optional<Member> decode_member(std::string_view bytes) {
   Member m;
   m.body = in.id();
   m.version = in.u64();
+  m.gone = in.u64();
   m.size = in.u32();
   m.ns = in.str();
   m.name = in.str();

@@ -21,19 +21,21 @@ struct CollectionMeta {
   /// An object of it was seen newer by other means than its own and could not be brought up to
   /// date: not served while `version` is below this.
   kube::ResourceVersion wanted = 0;
-  /// An object was taken out of it, since it was seen deleted or changed by other means than its
-  /// own: as long as `version` is below this, it lacks what whoever follows its own watch still
-  /// has.
+  /// What whoever follows its own watch has of an object was overwritten by other means: as long as
+  /// `version` is below this, nobody can tell what became of it since.
   kube::ResourceVersion removed = 0;
   std::uint64_t generation = 0;
   bool broken = false;  ///< a write was lost
   bool node_component = false;
   bool typed_items = false;  ///< items carry kind and apiVersion of their own
   std::uint64_t members = 0, bytes = 0;
+  std::uint64_t gone = 0;                  ///< members that are kept for the list's own watch alone
   std::int64_t shown_ms = 0, used_ms = 0;  ///< Unix time
 
   /// May be served.
   [[nodiscard]] bool whole() const { return !broken && version >= wanted; }
+  /// Members that are served.
+  [[nodiscard]] std::uint64_t items() const { return members - gone; }
   /// Nothing but the namespace narrows it.
   [[nodiscard]] bool unselected() const {
     return query.label_selector.empty() && query.field_selector.empty() && query.name.empty() &&
@@ -55,8 +57,14 @@ std::optional<CollectionMeta> decode_collection(std::string_view bytes);
 
 /// One object's place in a collection.
 struct Member {
+  /// `gone`, when nobody said at which version.
+  static constexpr kube::ResourceVersion kUnknown = ~kube::ResourceVersion{0};
+
   Id body;
   kube::ResourceVersion version = 0;
+  /// Seen deleted, or not selected any more, as of this version and by other means than the list's
+  /// own watch, which has yet to say so. It is served no more. 0: it is there.
+  kube::ResourceVersion gone = 0;
   std::uint32_t size = 0;  ///< of the object's bytes
   std::string ns, name;
   std::map<std::string, std::string, std::less<>> labels;

@@ -12,7 +12,7 @@ namespace {
 const std::string kCheckKey = Keys::row(Row::kSetting, "check");
 const std::string kEpochKey = Keys::row(Row::kSetting, "epoch");
 const std::string kTotalsKey = Keys::row(Row::kSetting, "totals");
-constexpr std::string_view kCheckText = "holdfast store 1";
+constexpr std::string_view kCheckText = "holdfast store 2";
 constexpr std::size_t kMaxLostRows = 4096;
 
 /// The parts of a row's key after its kind.

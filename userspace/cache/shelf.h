@@ -71,6 +71,9 @@ class Shelf {
   /// Puts a body that is already stored.
   void share_member(CollectionMeta& meta, const Member& member);
   void remove_member(CollectionMeta& meta, const Id& object, const Member& member);
+  /// It was seen gone as of `version` by other means than the list's own watch (Member::gone).
+  void hide_member(CollectionMeta& meta, const Id& object, const Member& member,
+                   kube::ResourceVersion version);
   void mark_pending(const Id& collection, std::uint64_t generation);
   /// Makes a pending generation the collection's own. The group's least recently used collection
   /// makes room for it where there are too many.
@@ -146,6 +149,7 @@ class Shelf {
   void retry_losses();
   Result<void> write_rows(bool sync);
   void drop_lost_rows();
+  void add_member(CollectionMeta& meta, const Id& object, const Member& member);
   void limit_group(GroupState& group, const Id& id, const Id& newest);
   void note_loss();
   void touch_loose(const Id& group);

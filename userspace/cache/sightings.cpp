@@ -77,18 +77,22 @@ void Archive::sight_collections(Shelf& shelf, const Id& group, const Sighting& s
     const auto member = shelf.member(meta, object_id);
     if (member && member->version >= sighting.version) continue;
     const bool same = meta.query.representation == sighting.query.representation;
-    if (!member) {
+    if (!member || member->gone != 0) {
       // What was shown by other means is no part of a list that was shown without it.
-      if (sighting.own && same && meta.all_of(sighting.name))
-        shelf.put_member(shelf.edit_collection(group, meta.id), *sighting.object);
+      if (!sighting.own || !same || !meta.all_of(sighting.name)) continue;
+      auto& edited = shelf.edit_collection(group, meta.id);
+      if (member) {
+        shelf.remove_member(edited, object_id, *member);
+        edited.removed = std::max(edited.removed, sighting.version);
+      }
+      shelf.put_member(edited, *sighting.object);
       continue;
     }
     auto& edited = shelf.edit_collection(group, meta.id);
     const auto how = sighting.object == nullptr ? (sighting.certain ? Fit::kLeaves : Fit::kUnknown)
                                                 : fit(meta, *sighting.object);
     if (how == Fit::kLeaves) {
-      shelf.remove_member(edited, object_id, *member);
-      edited.removed = std::max(edited.removed, sighting.version);
+      shelf.hide_member(edited, object_id, *member, sighting.version);
     } else if (how == Fit::kStays && same) {
       shelf.put_member(edited, *sighting.object);
     } else {
@@ -133,8 +137,8 @@ void Archive::bring_up(Shelf& shelf, CollectionMeta& meta, const CollectionMeta&
   probe.meta.labels = newer.labels;
   const auto how = fit(meta, probe);
   if (how == Fit::kLeaves) {
-    if (const auto held = shelf.member(meta, object)) shelf.remove_member(meta, object, *held);
-    meta.removed = std::max(meta.removed, newer.version);
+    if (const auto held = shelf.member(meta, object))
+      shelf.hide_member(meta, object, *held, newer.version);
   } else if (how == Fit::kStays && &shelf == &from &&
              meta.query.representation == other.query.representation) {
     shelf.share_member(meta, newer);
@@ -155,6 +159,7 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
           if (!theirs) return true;  // counted and broken when it is read
           const auto id = object_of(key);
           const auto ours = shelf.member(fresh, id);
+          if (theirs->gone != 0 || (ours && ours->gone != 0)) return true;
           if (ours && ours->version > theirs->version && known.version < ours->version) {
             bring_up(other_shelf, other_shelf.edit_collection(fresh.group, other), fresh, shelf, id,
                      *ours);
@@ -162,9 +167,8 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
             bring_up(shelf, fresh, known, other_shelf, id, *theirs);
           } else if (!ours && fresh.unselected() && fresh.covers(theirs->ns, theirs->name) &&
                      fresh.version > theirs->version && fresh.version > known.version) {
-            auto& edited = other_shelf.edit_collection(fresh.group, other);
-            other_shelf.remove_member(edited, id, *theirs);
-            edited.removed = std::max(edited.removed, fresh.version);
+            other_shelf.hide_member(other_shelf.edit_collection(fresh.group, other), id, *theirs,
+                                    fresh.version);
           }
           return true;
         });
@@ -175,10 +179,10 @@ void Archive::reconcile_with(Shelf& shelf, CollectionMeta& fresh, Shelf& other_s
                            const auto ours = ok ? decode_member(plain) : std::nullopt;
                            if (!ours || !known.covers(ours->ns, ours->name)) return true;
                            const auto id = object_of(key);
-                           if (other_shelf.member(known, id) || ours->version >= known.version)
-                             return true;
-                           shelf.remove_member(fresh, id, *ours);
-                           fresh.removed = std::max(fresh.removed, known.version);
+                           const auto theirs = other_shelf.member(known, id);
+                           const bool there = theirs && theirs->gone == 0;
+                           if (!there && ours->version < known.version)
+                             shelf.hide_member(fresh, id, *ours, known.version);
                            return true;
                          });
 }

@@ -16,13 +16,14 @@ class StoredList final : public ListSnapshot {
  public:
   StoredList(std::shared_ptr<Engine> engine, Shelf& shelf, std::shared_ptr<const View> view,
              std::shared_ptr<const GroupState> group, const CollectionState& collection,
-             bool derived)
+             bool derived, Members members)
       : engine_{std::move(engine)},
         shelf_{shelf},
         view_{std::move(view)},
         group_{std::move(group)},
         collection_{collection},
-        derived_{derived} {}
+        derived_{derived},
+        members_{members} {}
 
   /// Reads the places that `query` leaves. kCorrupt.
   Result<void> load(const Query& query) {
@@ -30,6 +31,7 @@ class StoredList final : public ListSnapshot {
     const auto fields = kube::FieldSelector::parse(query.field_selector);
     const auto& own = collection_.meta;
     const auto wanted = [&](const Member& member) {
+      if (members_ == Members::kThere && member.gone != 0) return false;
       if (!derived_) return true;
       return (query.ns.empty() || query.ns == member.ns) &&
              (query.name.empty() || query.name == member.name) && labels->matches(member.labels) &&
@@ -38,7 +40,8 @@ class StoredList final : public ListSnapshot {
     places_.reserve(own.members);
     auto cursor = shelf_.kv().scan(Keys::members(own.id, own.generation), view_->snapshot.get());
     std::string plain;
-    for (; cursor->valid(); cursor->next()) {
+    std::uint64_t rows = 0;
+    for (; cursor->valid(); cursor->next(), ++rows) {
       if (auto opened = engine_->sealer.open(cursor->key(), cursor->value(), plain); !opened)
         return opened.error();
       const auto member = decode_member(plain);
@@ -49,8 +52,7 @@ class StoredList final : public ListSnapshot {
           {member->ns.empty() ? member->name : member->ns + '/' + member->name, member->body});
     }
     if (auto status = cursor->status(); !status) return status.error();
-    if (!derived_ && places_.size() != own.members)
-      return make_error(Errc::kCorrupt, "a list lacks members");
+    if (rows != own.members) return make_error(Errc::kCorrupt, "a list lacks members");
     std::sort(places_.begin(), places_.end(),
               [](const Place& a, const Place& b) { return a.key < b.key; });
     return {};
@@ -119,6 +121,7 @@ class StoredList final : public ListSnapshot {
   std::shared_ptr<const GroupState> group_;
   const CollectionState& collection_;  // lives as long as group_
   const bool derived_;
+  const Members members_;
   bool failed_ = false;
   std::vector<Place> places_;
   std::size_t items_bytes_ = 0, at_ = 0, fetched_begin_ = 0, fetched_end_ = 0;
@@ -132,10 +135,10 @@ Result<std::unique_ptr<ListSnapshot>> make_snapshot(std::shared_ptr<Engine> engi
                                                     std::shared_ptr<const View> view,
                                                     std::shared_ptr<const GroupState> group,
                                                     const CollectionState& collection,
-                                                    const Query& query) {
+                                                    const Query& query, Members members) {
   const bool derived = collection.meta.query != query;
   auto list = std::make_unique<StoredList>(std::move(engine), shelf, std::move(view),
-                                           std::move(group), collection, derived);
+                                           std::move(group), collection, derived, members);
   if (auto loaded = list->load(query); !loaded) return loaded.error();
   return std::unique_ptr<ListSnapshot>{std::move(list)};
 }

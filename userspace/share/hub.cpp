@@ -98,15 +98,20 @@ void Hub::publish(HubBatch published) {
   for (const auto& weak : inboxes_) {
     if (const auto inbox = weak.lock()) inbox->put(batch);
   }
+  const auto now = SteadyClock::now();
   if (batch->base) {
     // Who is between its two ends can't take it.
     window_.clear();
     window_bytes_ = 0;
     window_begin_ = batch->end;
+    difference_until_ = now + kDifferenceKept;
+    if (batch->bytes <= HubReader::kBacklog) window_.push_back(batch);
     return;
   }
   window_bytes_ += batch->bytes;
   window_.push_back(batch);
+  const bool differs = window_.front()->base.has_value();
+  if (differs && (window_bytes_ > kWindow || now >= difference_until_)) window_.pop_front();
   while (window_bytes_ > kWindow) {
     window_bytes_ -= window_.front()->bytes;
     window_begin_ = std::max(window_begin_, window_.front()->end);
@@ -126,15 +131,20 @@ void Hub::close() {
 
 bool Hub::covers(kube::ResourceVersion from) const {
   const std::lock_guard lock{mutex_};
-  return !closed_ && from >= window_begin_;
+  return covers_locked(from);
+}
+
+bool Hub::covers_locked(kube::ResourceVersion from) const {
+  if (closed_) return false;
+  return from >= window_begin_ || (!window_.empty() && window_.front()->base == from);
 }
 
 std::unique_ptr<HubReader> Hub::join(Executor executor, kube::ResourceVersion from) {
   const std::lock_guard lock{mutex_};
-  if (closed_ || from < window_begin_) return nullptr;
+  if (!covers_locked(from)) return nullptr;
   auto reader = std::make_unique<HubReader>(std::move(executor));
   for (const auto& batch : window_) {
-    if (batch->end > from) reader->inbox_->put(batch);
+    if (batch->base ? *batch->base == from : batch->end > from) reader->inbox_->put(batch);
   }
   inboxes_.push_back(reader->inbox_);
   return reader;

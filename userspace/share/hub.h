@@ -84,10 +84,15 @@ class Hub {
  private:
   /// What is kept for those who come with a version from a moment ago.
   static constexpr std::size_t kWindow = 64 * 1024;  // bytes
+  /// For how long those who were where a difference begins may still come for it.
+  static constexpr std::chrono::seconds kDifferenceKept{30};
+
+  [[nodiscard]] bool covers_locked(kube::ResourceVersion from) const;
 
   mutable std::mutex mutex_;
-  std::deque<HubBatchPtr> window_;
-  std::size_t window_bytes_ = 0;
+  std::deque<HubBatchPtr> window_;  ///< a difference stands first, or is not kept
+  std::size_t window_bytes_ = 0;    ///< without a difference's
+  SteadyClock::time_point difference_until_{};
   kube::ResourceVersion window_begin_;
   std::optional<cache::Query> query_;
   std::vector<std::weak_ptr<HubReader::Inbox>> inboxes_;

@@ -2,6 +2,8 @@
 #include <optional>
 #include <utility>
 
+#include <spdlog/spdlog.h>
+
 #include "read/inflate.h"
 #include "read/refusal.h"
 #include "watch/session.h"
@@ -12,8 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kBaseTries = 4;
-constexpr auto kBasePause = 100ms;
+// For what was delivered to be in the cache, too: the disk may be slow.
+constexpr auto kBaseLimit = 2s;
+constexpr auto kBasePause = 20ms;
 
 /// A list's body on its way into a difference.
 class ListReading {
@@ -65,7 +68,8 @@ Task<std::unique_ptr<Difference>> Session::find_difference() {
   const auto query = request::query_of(*request_, *request_->principal, representation_);
   if (!query) co_return nullptr;
   auto& store = thread_.services.store;
-  for (int tries = 0; tries < kBaseTries; ++tries) {
+  const auto limit = SteadyClock::now() + kBaseLimit;
+  while (SteadyClock::now() < limit) {
     auto base = store.base(*query, delivered_);
     auto bodies = store.base(*query, delivered_);
     if (base && bodies) {
@@ -76,6 +80,8 @@ Task<std::unique_ptr<Difference>> Session::find_difference() {
     Timer moment{thread_.executor, kBasePause};
     co_await moment.async_wait(use_task);
   }
+  spdlog::info("a watch of {} begins anew: the cache does not know what it had shown by {}",
+               request_->attributes.gvr.resource, delivered_);
   co_return nullptr;
 }
 
@@ -111,6 +117,8 @@ Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> diff
     }
   }
   if (!told) {
+    spdlog::info("a watch of {} begins anew: what it missed since {} is not to be had (HTTP {})",
+                 request_->attributes.gvr.resource, delivered_, head.status);
     co_await request_->reply.write(std::move(expired), true);
     co_return Outcome::kEnded;
   }

@@ -25,7 +25,6 @@ using telemetry::WatchState;
 
 namespace {
 
-constexpr unsigned kForbidden = 5;  // with pauses that grow: some three seconds
 constexpr auto kHeldAtMost = 1h;  // without timeoutSeconds the API server ends a watch by then, too
 constexpr auto kSlow = 1s;        // a client that takes longer for a batch than others should wait
 constexpr std::size_t kMaxRefusal = 1024 * 1024;  // bytes of a refusal's body
@@ -87,6 +86,10 @@ std::optional<std::uint32_t> Session::seconds_left() const {
   if (!deadline_) return std::nullopt;
   const auto left = std::chrono::ceil<std::chrono::seconds>(*deadline_ - SteadyClock::now());
   return static_cast<std::uint32_t>(std::max<std::int64_t>(left.count(), 0));
+}
+
+SteadyClock::duration Session::doubt() const {
+  return std::min<SteadyClock::duration>(kDoubt, thread_.config->cache.review_ttl);
 }
 
 SteadyClock::time_point Session::limit() const {
@@ -230,7 +233,11 @@ Task<bool> Session::wait_for_head(std::shared_ptr<read::Attempt> attempt) {
 }
 
 bool Session::ask_again(unsigned status) {
-  return status == 429 || status >= 500 || (status == 403 && ++forbidden_ <= kForbidden);
+  if (status == 429 || status >= 500) return true;
+  if (status != 403) return false;
+  const auto now = SteadyClock::now();
+  if (!forbidden_since_) forbidden_since_ = now;
+  return now - *forbidden_since_ < doubt();
 }
 
 // The API server said something else than 200, to a client that may have had a 200 long ago.
@@ -246,6 +253,10 @@ Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> at
     if (!piece) co_return Outcome::kCut;
     if (piece->empty()) break;
     if (body.size() + piece->size() <= kMaxRefusal) body += piece->view();
+  }
+  if (begun && status != 401) {
+    spdlog::info("a watch of {} is refused (HTTP {}): its client begins anew",
+                 request_->attributes.gvr.resource, status);
   }
   if (read::is_refusal(status)) {
     if (!request_->principal && status != 401) {
@@ -362,6 +373,8 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
   // Initial events have no order to resume from: the client begins anew, and is answered from the
   // cache if the link stays away.
   if (!initial_done_ || delivered_ == 0) {
+    spdlog::info("a watch of {} begins anew: it broke before its initial state was whole",
+                 request_->attributes.gvr.resource);
     request_->reply.abort();
     co_return Outcome::kEnded;
   }
@@ -392,7 +405,7 @@ bool Session::take(const kube::WatchEvent& event, std::string& batch) {
     batch += event.frame.view();
     return false;
   }
-  forbidden_ = 0;
+  forbidden_since_.reset();
   if (recorder_) recorder_->event(event, on_disk());
   // Without that mark, the first event that is not of the initial state tells.
   if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {
@@ -412,8 +425,9 @@ bool Session::take(const kube::WatchEvent& event, std::string& batch) {
 std::function<void(bool)> Session::on_disk() {
   if (!durable_) return {};
   ++durable_->queued;
-  return [durable = durable_, executor = thread_.executor](bool) {
-    boost::asio::post(executor, [durable] {
+  // The writer keeps nothing that belongs to this thread's executor once it has told.
+  return [durable = durable_, executor = thread_.executor](bool) mutable {
+    boost::asio::post(executor, [durable = std::move(durable)] {
       ++durable->written;
       durable->event.notify_all();
     });

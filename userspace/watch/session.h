@@ -39,8 +39,7 @@ class Session {
   /// False when there is no reason to wait for it any longer.
   Task<bool> wait_for_head(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
-  /// 429 and 5xx pass. So do the first 403s in a row to a watch that was allowed before: an API
-  /// server that just started refuses what it has not read the roles for.
+  /// 429 and 5xx pass. So does a 403 to a watch that was allowed before, within `doubt`.
   bool ask_again(unsigned status);
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
   /// After a 410: what this watch's events have led to so far; null when that is not known.
@@ -78,8 +77,11 @@ class Session {
   [[nodiscard]] std::string share_key();
   /// Goes with another one's stream; empty when there is none, or this client may not.
   Task<std::optional<Outcome>> follow_hub();
-  /// Whether this client may still see what the leader is shown.
-  Task<request::Access> review();
+  /// Whether this client may see what the leader is shown; a verdict is `ttl` old at most.
+  Task<request::Access> review(SteadyClock::duration ttl);
+  /// The same of one that might before: anything but a yes is asked again within `doubt`.
+  /// kUnknown at once where the link is down.
+  Task<request::Access> review_again();
   /// True once: its stream of its own is one too many.
   [[nodiscard]] bool could_join();
   Task<Outcome> pass_batches(std::shared_ptr<share::Hub> hub,
@@ -94,6 +96,9 @@ class Session {
   [[nodiscard]] bool outdated() const { return thread_.services.store.era() != era_; }
   [[nodiscard]] std::optional<std::uint32_t> seconds_left() const;
   [[nodiscard]] SteadyClock::time_point limit() const;
+  /// How long a no to what was allowed before is not believed: an API server that just started
+  /// refuses what it has not read the roles for. Nothing is shown meanwhile.
+  [[nodiscard]] SteadyClock::duration doubt() const;
   [[nodiscard]] bool is_over() const { return SteadyClock::now() >= limit(); }
   void set_state(std::optional<telemetry::WatchState> state);
 
@@ -112,8 +117,8 @@ class Session {
   bool gap_stays_ = false;
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
-  unsigned forbidden_ = 0;  // refusals (403) in a row
-  unsigned failures_ = 0;   // upstream streams that ended without an event, in a row
+  std::optional<SteadyClock::time_point> forbidden_since_;  // nothing but refusals (403) since
+  unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
 
   std::unique_ptr<share::HubLead> lead_;
   std::string key_;  // share_key, once the form of the answer is settled
@@ -122,6 +127,7 @@ class Session {
   bool alone_ = false;  // its client is too slow for others to wait for it
 
   static constexpr std::chrono::seconds kReviewLimit{2};  // to find out who asks
+  static constexpr std::chrono::seconds kDoubt{10};
   static constexpr std::size_t kBatch = 64 * 1024;  // bytes per write of events of our own making
   struct Durable;                                   // counts events on their way to disk
   std::shared_ptr<Durable> durable_;

@@ -42,7 +42,8 @@ Task<std::optional<Session::Outcome>> Session::follow_hub() {
   if (!request_->principal) {
     request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
   }
-  const auto access = co_await review();
+  auto access = co_await review(thread_.config->cache.review_ttl);
+  if (access != Access::kAllowed && request_->reply.started()) access = co_await review_again();
   // Whom the API server refuses, it tells so itself.
   if (access != Access::kAllowed) co_return std::nullopt;
   auto reader = hub->join(thread_.executor, delivered_);
@@ -50,13 +51,26 @@ Task<std::optional<Session::Outcome>> Session::follow_hub() {
   co_return co_await pass_batches(hub, std::move(reader));
 }
 
-Task<request::Access> Session::review() {
+Task<request::Access> Session::review(SteadyClock::duration ttl) {
   const auto now = SteadyClock::now();
   if (now < reviewed_until_) co_return Access::kAllowed;
-  const auto ttl = thread_.config->cache.review_ttl;
   const auto verdict = co_await thread_.reviews.review(request_, kube::Verb::kWatch, ttl);
-  if (verdict.access == Access::kAllowed) reviewed_until_ = verdict.at + ttl;
+  if (verdict.access == Access::kAllowed) {
+    reviewed_until_ = verdict.at + thread_.config->cache.review_ttl;
+  }
   co_return verdict.access;
+}
+
+Task<request::Access> Session::review_again() {
+  const auto limit = SteadyClock::now() + doubt();
+  auto access = Access::kUnknown;
+  while (access != Access::kAllowed && SteadyClock::now() < limit) {
+    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Access::kUnknown;
+    Timer moment{thread_.executor, kGlance};
+    co_await moment.async_wait(use_task);
+    access = co_await review(kGlance);
+  }
+  co_return access;
 }
 
 Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
@@ -77,6 +91,7 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
   const bool recorded = query && query->principal == request_->principal->id() && !durable_;
   if (!recorder_ && !recorded) begin_recording();
   failures_ = 0;
+  share::HubBatchPtr batch;
   while (true) {
     const bool away = thread_.services.link.state() == upstream::Link::kOffline;
     set_state(away ? WatchState::kHeld : WatchState::kLive);
@@ -85,23 +100,31 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
       co_await end();
       co_return Outcome::kEnded;
     }
-    auto batch = reader->next();
+    if (!batch) batch = reader->next();
     if (!batch && reader->ended()) co_return Outcome::kAgain;
     // While nothing can come, nobody needs to be asked; before something is shown, somebody does.
     auto access = Access::kAllowed;
-    if (batch || !away) access = co_await review();
+    if (batch || !away) access = co_await review(thread_.config->cache.review_ttl);
+    if (access != Access::kAllowed) access = co_await review_again();
     if (access == Access::kDenied) {
       // Its next request is refused by the API server itself.
       co_await end();
       co_return Outcome::kEnded;
     }
-    // Not known: a stream of its own tells.
-    if (access != Access::kAllowed) co_return Outcome::kCut;
+    // Not known: a stream of its own tells, once there can be one.
+    const bool known = access == Access::kAllowed;
+    if (!known && thread_.services.link.state() != upstream::Link::kOffline) {
+      co_return Outcome::kCut;
+    }
+    if (!known) {
+      co_await thread_.link_changed.wait_for(kGlance);
+      continue;
+    }
     if (!batch) {
       co_await reader->wait(kGlance);
       continue;
     }
-    const auto outcome = co_await take_batch(std::move(batch));
+    const auto outcome = co_await take_batch(std::exchange(batch, nullptr));
     if (outcome) co_return *outcome;
   }
 }

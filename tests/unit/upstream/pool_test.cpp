@@ -487,6 +487,7 @@ TEST_F(PoolTest, AProbeThatIsSwallowedIsReported) {
     io_.run_for(2ms);
   }
   EXPECT_EQ(link_->state(), Link::kSuspect);
+  poll();
   EXPECT_EQ(pool_->stats().connections, 0u) << "those that were idle are as dead";
   pass(3s);
   EXPECT_EQ(link_->state(), Link::kOffline);

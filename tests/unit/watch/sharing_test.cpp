@@ -136,6 +136,7 @@ TEST_F(SharingTest, ARevokedPermissionEndsTheWatch) {
   const auto second = watch("b", "&resourceVersion=100");
   run_until_has(second, "uid-one");
   review(false);  // asked for again, also when nothing comes
+  review(false);  // and once more: a server that just started says no to everybody
   run_until([&] { return second->ended; });
   stream->send(event("ADDED", "secret", 106));
   run_until_has(first, "uid-secret");
