@@ -1,6 +1,6 @@
 #!/bin/bash
-# install-deps.sh [--check] [build] [test] [bench]: installs the Debian packages that Holdfast is built,
-# tested and measured with (all three groups when none is named), only those that are missing, from the
+# install-deps.sh [--check] [build] [test] [bench] [fuzz]: installs the Debian packages that Holdfast is built,
+# tested and measured with (all but fuzz when none is named), only those that are missing, from the
 # package sources that the machine is set up with. --check names what is missing and changes nothing.
 # Needs root only when something is missing.
 set -euo pipefail
@@ -19,13 +19,14 @@ packages[test]="libgtest-dev libgmock-dev
   busybox-static qemu-system-x86 xz-utils
   clang-format shellcheck git ca-certificates"
 packages[bench]="nghttp2-client nghttp2-server"
+packages[fuzz]="libclang-rt-14-dev"
 
 check_only=false
 groups=()
 for argument in "$@"; do
   case $argument in
     --check) check_only=true ;;
-    build | test | bench) groups+=("$argument") ;;
+    build | test | bench | fuzz) groups+=("$argument") ;;
     -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
     *) echo "install-deps: unknown argument $argument (try --help)" >&2; exit 2 ;;
   esac

@@ -4,7 +4,8 @@
 #   2. builds the API server of the tests in the background (ten minutes the first time, else a second)
 #   3. builds everything (preset release) and the unit tests with ASan and UBSan (preset asan)
 #   4. runs the unit tests under the sanitizers, then everything but the label `long`
-# --long takes that label, too, and the unit tests under TSan. Other arguments go to ctest:
+# --long takes that label, too, the unit tests under TSan, and a minute of each fuzz target. Other
+# arguments go to ctest:
 #   test.sh -L unit     test.sh -L 'unit|root'     test.sh -R e2e.main_job
 # Tests make network namespaces and cgroups of their own; without root those that need them are skipped.
 set -euo pipefail
@@ -15,7 +16,7 @@ arguments=()
 for argument in "$@"; do
   case $argument in
     --long) long=true ;;
-    -h | --help) sed -n '2,9s/^# //p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# //p' "$0"; exit 0 ;;
     *) arguments+=("$argument") ;;
   esac
 done
@@ -94,10 +95,19 @@ start_kube
 sanitizers=(asan)
 $long && sanitizers+=(tsan)
 for preset in "${sanitizers[@]}"; do build "$preset" unit_tests; done
+if $long; then
+  scripts/install-deps.sh fuzz
+  build fuzz fuzzers
+fi
 build release
 
 failed=()
 for preset in "${sanitizers[@]}"; do sanitized "$preset" || failed+=("$preset"); done
+if $long; then
+  begin "fuzz targets"
+  ctest --test-dir build/fuzz --output-on-failure --no-tests=ignore -j "$jobs" \
+    -R '^fuzz\.' -L '^long$' "${arguments[@]}" || failed+=(fuzz)
+fi
 begin "waiting for the API server of the tests"
 wait_for_kube
 

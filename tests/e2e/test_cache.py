@@ -138,7 +138,7 @@ def test_the_cache_command(site, make_agent, cut):
 
 
 def test_a_cache_that_cannot_be_opened_stops_nobody(site, make_agent, cut, tmp_path):
-    """A read-only disk at the start: in memory, and it says so."""
+    """A read-only disk at the start: in memory, and it says so; on disk once that can be written."""
     namespace = site.namespace("readonly")
     site.objects.config_maps(namespace, 2)
     disk = tmp_path / "disk"
@@ -154,6 +154,10 @@ def test_a_cache_that_cannot_be_opened_stops_nobody(site, make_agent, cut, tmp_p
         assert read(site, namespace).code == 200
         cut(agent)
         assert read(site, namespace).code == 200
+        # The mount is read-only by itself, also where `ip netns exec` gave the agent a copy of it.
+        run("nsenter", "-t", str(agent.pids()[0]), "-m", "mount", "-o", "remount,rw", str(disk))
+        eventually(lambda: agent.metric("holdfast_cache_persistent") == 1, timeout=90, what="the cache on disk")
+        assert agent.status()["cache"]["problem"] == ""
         agent.close()
     finally:
         run("umount", "-l", str(disk), check=False)

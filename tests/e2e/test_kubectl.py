@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -96,7 +97,7 @@ class Watching:
             self.lines.append(line.rstrip())
 
     def names(self, since=0):
-        return [line.split()[0] for line in self.lines[since:] if line and line.split()[0] != "NAME"]
+        return [line.split()[0] for line in self.lines[since:] if line and line.split()[0] not in ("NAME", "Warning:")]
 
     def wait(self, name, since=0, timeout=60):
         eventually(lambda: name in self.names(since), timeout, what=f"{name} in {self.lines[since:][-5:]}")
@@ -147,6 +148,60 @@ def test_a_table_that_was_never_asked_for(site, clients, offline, namespace):
         only = ask(site, asked, TABLE)
         assert only.code == 503, only
         assert "item-00002" not in only.body
+
+
+def test_metadata_follows_from_whole_objects(site, offline, namespace):
+    other = site.namespace("kubectl-other")
+    site.objects.config_maps(other, 1)
+    real = ask(site, f"/api/v1/namespaces/{other}/configmaps", PARTIAL_LIST).json()
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    whole = ask(site, path, "application/json").json()
+    offline()
+    made = ask(site, path, PARTIAL_LIST)
+    assert made.code == 200, made
+    made = made.json()
+    assert (made["kind"], made["apiVersion"]) == (real["kind"], real["apiVersion"])
+    assert [item["metadata"] for item in made["items"]] == [item["metadata"] for item in whole["items"]]
+    assert {key: value for key, value in made["items"][0].items() if key != "metadata"} == {
+        key: value for key, value in real["items"][0].items() if key != "metadata"}
+    one = ask(site, f"{path}/item-00003", PARTIAL_LIST.replace("List", ""))
+    assert one.json() == made["items"][3], one
+
+
+def test_a_watch_of_kubectl_that_begins_offline(site, link, offline, namespace):
+    """It shows what was seen, waits, and goes on when the link is back."""
+    kubectl = kubectl_of(site, "kubectl-late")
+    online = kubectl.run("get", "configmaps", "-n", namespace)
+    offline()
+    watching = Watching(kubectl, "configmaps", "-n", namespace)
+    try:
+        eventually(lambda: len(watching.names()) == OBJECTS)
+        assert watching.names() == [line.split()[0] for line in online.stdout.splitlines()[1:]]
+        site.objects.config_map(namespace, "during")
+        assert watching.alive()
+        link.restore()
+        watching.wait("during", timeout=90)
+        assert watching.names()[OBJECTS:] == ["during"], "each once"
+    finally:
+        watching.close()
+
+
+def test_a_watch_of_one_object_that_begins_offline(site, link, offline, namespace):
+    kubectl = kubectl_of(site, "kubectl-one")
+    one = ("configmap", "item-00003", "-n", namespace)
+    assert kubectl.run("get", *one).returncode == 0
+    offline()
+    watching = Watching(kubectl, *one)
+    try:
+        watching.wait("item-00003")
+        time.sleep(2)
+        assert watching.alive(), watching.lines
+        shown = len(watching.lines)
+        link.restore()
+        site.objects.replace_config_map(namespace, "item-00003", {"key": "another"})
+        watching.wait("item-00003", since=shown, timeout=90)
+    finally:
+        watching.close()
 
 
 def test_whole_objects_do_not_follow_from_metadata(site, offline, namespace):

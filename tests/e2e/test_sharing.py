@@ -176,7 +176,7 @@ def paths(namespace):
 
 
 def test_no_permission_no_answer(site, cluster, clients, agent, link, tokens, namespace):
-    """Beside a stream that others share, who may not read gets the API server's 403, and nothing offline."""
+    """Beside a stream that others share, who may not read gets the API server's 403, also offline."""
     stranger = account(site, "strangers", "stranger")
     crowd = Crowd(site, clients, dict(list(tokens.items())[:3]), namespace)
     credential = site.credential("stranger", stranger.read_text())
@@ -188,7 +188,8 @@ def test_no_permission_no_answer(site, cluster, clients, agent, link, tokens, na
     agent.wait_offline()
     for path in paths(namespace):
         answer = curl(site.host, credential, path)
-        assert answer.code in (403, 503), (path, answer)
+        assert answer.code == 403, (path, answer)
+        assert "forbidden: User" in answer.json()["message"], "in the API server's words"
         assert "item-00001" not in answer.body
     link.restore()
     agent.wait_online()

@@ -33,6 +33,7 @@
 #include "holdfast/kernel/own_traffic.h"
 #include "holdfast/telemetry/log.h"
 #include "lease/book.h"
+#include "request/denials.h"
 #include "share/shared.h"
 #include "writes/shared.h"
 
@@ -176,6 +177,7 @@ class WorkerImpl final : public Worker {
   lease::Book leases_{clock_};
   std::unique_ptr<writes::Shared> writes_;
   share::Shared shared_;
+  request::Denials denials_;
   std::unique_ptr<request::Services> services_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::vector<Endpoint> listening_;
@@ -391,7 +393,7 @@ Result<void> WorkerImpl::build_threads() {
   writes_.reset(new writes::Shared{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                                    .events = {}});
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
-                                        clock_, leases_, *writes_, shared_});
+                                        clock_, leases_, *writes_, shared_, denials_});
   const auto& probe = config_->upstream.probe;
   for (std::size_t i = 0; i < config_->threads; ++i) {
     std::vector<Acceptor> acceptors;

@@ -202,6 +202,24 @@ Result<std::string_view> find_json_resource_version(std::string_view text) {
   return found;
 }
 
+Result<std::string> find_json_metadata(std::string_view text) {
+  const auto buffer = make_padded_buffer(text.size());
+  std::memcpy(buffer.get(), text.data(), text.size());
+  std::string found;
+  const auto read = with_document(buffer.get(), text.size(), [&](ondemand::document& document) {
+    for (auto field : document.get_object()) {
+      const std::string_view key = field.unescaped_key();
+      if (key != "metadata") continue;
+      ondemand::object metadata = field.value().get_object();
+      const std::string_view raw = metadata.raw_json();
+      found = raw;
+    }
+  });
+  if (!read) return read.error();
+  if (found.empty()) return invalid("no metadata");
+  return found;
+}
+
 Result<ListMeta> parse_json_list_meta(std::string_view text) {
   const auto buffer = make_padded_buffer(text.size());
   std::memcpy(buffer.get(), text.data(), text.size());

@@ -23,6 +23,12 @@ Result<Object> parse_object(Encoding encoding, Slice bytes) {
   return std::move(parsed->object);
 }
 
+Result<Slice> metadata_only(std::string_view body) {
+  const auto metadata = find_json_metadata(body);
+  if (!metadata) return metadata.error();
+  return Slice::own("{\"metadata\":" + *metadata + "}");
+}
+
 Result<Slice> restamp(Encoding encoding, std::string_view body, ResourceVersion version) {
   const auto text = std::to_string(version);
   std::string out;

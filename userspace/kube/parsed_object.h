@@ -32,6 +32,8 @@ struct JsonEvent {
 Result<JsonEvent> parse_json_event(std::string_view text);
 /// Canonical text: where the value of metadata.resourceVersion is, quotes included.
 Result<std::string_view> find_json_resource_version(std::string_view text);
+/// Canonical text: that of its metadata. kInvalidArgument when it has none.
+Result<std::string> find_json_metadata(std::string_view text);
 
 // Protobuf.
 inline constexpr std::string_view kProtobufMagic{"k8s\0", 4};

@@ -10,6 +10,8 @@
 namespace holdfast::kube {
 namespace {
 
+constexpr auto kText = protozero::pbf_wire_type::length_delimited;
+
 bool has_details(const Status& s) {
   return !s.name.empty() || !s.group.empty() || !s.kind.empty() || !s.causes.empty() ||
          s.retry_after_seconds != 0;
@@ -99,20 +101,34 @@ std::string render_status(Encoding encoding, const Status& status) {
   return render_object(encoding, kStatusType, status_body(encoding, status));
 }
 
-std::string status_reason(Encoding encoding, std::string_view body) {
+Status read_status(Encoding encoding, std::string_view body) {
+  Status out;
   if (encoding == Encoding::kJson) {
     const auto json = nlohmann::json::parse(body, nullptr, false);
-    if (!json.is_object()) return {};
-    const auto reason = json.find("reason");
-    return reason != json.end() && reason->is_string() ? reason->get<std::string>() : std::string{};
+    if (!json.is_object()) return out;
+    const auto text = [&json](const char* name) {
+      const auto field = json.find(name);
+      return field != json.end() && field->is_string() ? field->get<std::string>() : std::string{};
+    };
+    out.reason = text("reason");
+    out.message = text("message");
+    return out;
   }
   try {
     protozero::pbf_reader status{body.data(), body.size()};
-    if (status.next(4, protozero::pbf_wire_type::length_delimited)) return status.get_string();
+    while (status.next()) {
+      if (status.tag_and_type() == protozero::tag_and_type(3, kText)) {
+        out.message = status.get_string();
+      } else if (status.tag_and_type() == protozero::tag_and_type(4, kText)) {
+        out.reason = status.get_string();
+      } else {
+        status.skip();
+      }
+    }
   } catch (const protozero::exception&) {
     return {};
   }
-  return {};
+  return out;
 }
 
 }  // namespace holdfast::kube

@@ -1,6 +1,12 @@
 #include "read/attempt.h"
 
 namespace holdfast::read {
+namespace {
+
+constexpr int kTries = 3;
+constexpr std::chrono::milliseconds kPause{100};
+
+}  // namespace
 
 std::shared_ptr<Attempt> Attempt::start(request::ThreadContext& thread,
                                         std::shared_ptr<request::Request> request,
@@ -13,15 +19,23 @@ std::shared_ptr<Attempt> Attempt::start(request::ThreadContext& thread,
 Task<> Attempt::run(request::ThreadContext& thread, std::shared_ptr<request::Request> request,
                     http::RequestHead head, std::shared_ptr<Attempt> attempt) {
   // A connection that the server closed just as we used it says nothing about the link: a read is
-  // asked once more, as Go's HTTP client does.
+  // asked once more, as Go's HTTP client does. Nor does one that can't be opened in the moment in
+  // which the link comes back.
   std::optional<Result<http::ResponseHead>> outcome;
-  for (int tries = 0; tries < 2; ++tries) {
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (outcome && !attempt->stream) {
+      Timer moment{thread.executor, kPause};
+      co_await moment.async_wait(use_task);
+      if (attempt->abandoned_) co_return;
+    }
     auto stream =
         co_await thread.pool.open(request->client->identity, head, true, request->client->sticky);
     if (attempt->abandoned_) co_return;
     if (!stream) {
       outcome = stream.error();
-      break;
+      attempt->stream.reset();
+      if (thread.services.link.state() == upstream::Link::kOffline) break;
+      continue;
     }
     attempt->stream = std::move(*stream);
     auto response = co_await attempt->stream->response();

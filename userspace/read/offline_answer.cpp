@@ -7,8 +7,10 @@
 
 #include "holdfast/kube/status_reasons.h"
 #include "read/list_body.h"
+#include "read/metadata_only.h"
 #include "read/tee.h"
 #include "read/version_rules.h"
+#include "request/denials.h"
 
 namespace holdfast::read {
 namespace {
@@ -44,6 +46,20 @@ kube::Status unauthorized(const std::string& reason) {
   auto status = kube::unauthorized();
   status.message += ": " + reason;
   return status;
+}
+
+// As the API server said it.
+kube::Status forbidden(const Request& request, const request::Denials::Denial& denial) {
+  const auto when = std::chrono::floor<std::chrono::seconds>(denial.at);
+  const auto& attributes = request.attributes;
+  return {
+      .code = 403,
+      .reason = "Forbidden",
+      .message = fmt::format("{} (the API server said so at {:%FT%TZ}; it can't be reached now)",
+                             denial.message, fmt::gmtime(when)),
+      .kind = attributes.gvr.resource,
+      .name = attributes.name,
+      .group = attributes.gvr.group};
 }
 
 // Representations other than Tables: what a client that asked for a Table accepts beside it.
@@ -129,6 +145,11 @@ kube::Status version_status(VersionVerdict verdict, const VersionDemand& demand,
 }
 
 kube::Status never_shown(ThreadContext& thread, const Request& request) {
+  if (request.principal) {
+    const auto denial = thread.services.denials.find(request.principal->id(), request.attributes,
+                                                     thread.services.store.era());
+    if (denial) return forbidden(request, *denial);
+  }
   const auto& who = request.principal ? request.principal->username : std::string{"this client"};
   auto status =
       unavailable(fmt::format("{} was never shown to {} while the API server could be "
@@ -207,7 +228,7 @@ OfflineAnswer OfflineAnswer::look_up_object(ThreadContext& thread, Request& requ
                                             const cache::Query& query) {
   auto& metrics = thread.services.metrics;
   const auto demand = version_demand(request.attributes);
-  auto answer = thread.services.store.get(query, listable(request), 0);
+  auto answer = find_object(thread.services.store, query, listable(request));
   switch (answer.outcome) {
     case cache::Outcome::kHit:
     case cache::Outcome::kDerived: {
@@ -247,9 +268,10 @@ OfflineAnswer OfflineAnswer::look_up_list(ThreadContext& thread, Request& reques
     return refuse(version_status(VersionVerdict::kExpired, demand, 0, thread));
   }
   const auto accept = listable(request);
-  auto answer = thread.services.store.list(query, accept, demand.version);
+  auto& store = thread.services.store;
+  auto answer = find_list(store, query, accept, demand.version);
   // Nothing that new: whether there is an older one decides between 504 and 503.
-  if (!answer.snapshot && demand.version > 0) answer = thread.services.store.list(query, accept, 0);
+  if (!answer.snapshot && demand.version > 0) answer = find_list(store, query, accept, 0);
   if (!answer.snapshot) {
     metrics.cache_read(CacheResult::kMiss);
     return refuse(never_shown(thread, request));

@@ -10,6 +10,7 @@
 #include "read/refusal.h"
 #include "read/shared_list.h"
 #include "read/tee.h"
+#include "request/denials.h"
 
 namespace holdfast::read {
 namespace {
@@ -61,6 +62,9 @@ class Aftermath {
     if (head->status != 401) request->principal.reset();
     if (head->status == 200 || (made->remember() && head->status != 401)) {
       request->principal = co_await thread.principals.resolve(request, kReviewLimit);
+    }
+    if (head->status == 200 && request->principal) {
+      thread.services.denials.allowed(request->principal->id(), request->attributes);
     }
     made->tee_ = Tee::create(thread, *request, *head);
     co_return made;

@@ -5,6 +5,7 @@
 #include "holdfast/kube/status_reasons.h"
 #include "read/offline_answer.h"
 #include "read/tee.h"
+#include "request/denials.h"
 
 namespace holdfast::read {
 namespace {
@@ -26,13 +27,13 @@ bool expired(ThreadContext& thread, const identity::Credential& credential) {
 }
 
 // "page not found" of a server that does not know the resource is a 404, too, but no Status.
-bool says_not_found(std::string_view content_type, const std::string& body) {
+std::optional<kube::Status> read_status(std::string_view content_type, const std::string& body) {
   kube::Encoding encoding{};
   bool stream = false;
-  if (!kube::parse_content_type(content_type, encoding, stream)) return false;
+  if (!kube::parse_content_type(content_type, encoding, stream)) return std::nullopt;
   const auto object = kube::parse_object(encoding, Slice::copy(body));
-  return object && object->type.kind == "Status" &&
-         kube::status_reason(encoding, object->body.view()) == "NotFound";
+  if (!object || object->type.kind != "Status") return std::nullopt;
+  return kube::read_status(encoding, object->body.view());
 }
 
 bool is_write(kube::Verb verb) {
@@ -78,6 +79,12 @@ void forget_refused(ThreadContext& thread, const Request& request, unsigned stat
   if (!principal) return;
   auto& store = thread.services.store;
   const auto& attributes = request.attributes;
+  auto told = read_status(content_type, body);
+  if (status == 403 && told && told->reason == "Forbidden") {
+    thread.services.denials.denied(
+        principal->id(), attributes, store.era(),
+        {.message = std::move(told->message), .at = thread.services.clock.wall()});
+  }
   if (!attributes.resource_request) {
     store.forget_document(principal->id(), document_key(request));
     return;
@@ -89,7 +96,7 @@ void forget_refused(ThreadContext& thread, const Request& request, unsigned stat
   if (status == 401 || (status == 403 && read)) return store.purge(std::move(*query));
   const bool write = is_write(attributes.verb);
   if (status == 403 || !(read || write)) return;
-  if (!says_not_found(content_type, body) || is_of_many(attributes.verb)) {
+  if (!told || told->reason != "NotFound" || is_of_many(attributes.verb)) {
     if (read || attributes.subresource.empty()) {
       store.forget_resource(principal->id(), attributes.gvr);
     }

@@ -56,7 +56,11 @@ Keep keep_of(const request::Request& request) {
 }
 
 std::string document_key(const request::Request& request) {
-  return request.head().target + "\n" + request.head().headers.joined("accept");
+  return document_key(request.head().target, request.head().headers.joined("accept"));
+}
+
+std::string document_key(std::string_view target, std::string_view accept) {
+  return std::string{target}.append("\n").append(accept);
 }
 
 std::unique_ptr<Tee> Tee::create(request::ThreadContext& thread, const request::Request& request,

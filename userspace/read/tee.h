@@ -26,6 +26,7 @@ Keep keep_of(const request::Request& request);
 
 /// Names a document among those of one principal: what was asked, and in which forms.
 std::string document_key(const request::Request& request);
+std::string document_key(std::string_view target, std::string_view accept);
 
 /// Copies a 200's body into the cache while it streams to the client. Never delays the client,
 /// except where a kubelet acts on the answer (RecordOptions::durability).

@@ -28,6 +28,8 @@ struct Shared;
 
 namespace holdfast::request {
 
+class Denials;
+
 /// What all threads share; each member is thread-safe and outlives them.
 struct Services {
   cache::Store& store;
@@ -40,6 +42,7 @@ struct Services {
   lease::Book& leases;
   writes::Shared& writes;
   share::Shared& shared;
+  Denials& denials;
 };
 
 /// What one I/O thread has of its own. Everything a request does happens on one of these.

@@ -7,11 +7,13 @@
 
 #include "holdfast/base/deadline.h"
 #include "holdfast/kube/status_reasons.h"
+#include "read/metadata_only.h"
 #include "read/offline_answer.h"
 #include "read/read.h"
 #include "read/refusal.h"
 #include "read/tee.h"
 #include "read/version_rules.h"
+#include "request/denials.h"
 #include "request/query_string.h"
 #include "watch/watch.h"
 
@@ -305,6 +307,9 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     representation_ = request_->accept.front().representation;
     representation_.encoding = encoding;
     request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
+    if (request_->principal) {
+      thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
+    }
     if (!co_await request_->reply.head(std::move(head), false, Source::kUpstream)) {
       co_return Outcome::kEnded;
     }
@@ -489,8 +494,36 @@ std::unique_ptr<cache::ListSnapshot> Session::find_base() {
   if (!request_->principal) return nullptr;
   auto query = request::query_of(*request_, *request_->principal, {});
   if (!query) return nullptr;
-  return thread_.services.store.list(std::move(*query), request::representations(*request_), 0)
+  return read::find_list(thread_.services.store, *query, request::representations(*request_), 0)
       .snapshot;
+}
+
+// As kubectl asks with the same Accept before it watches from "0": for one object by its name, or
+// for a list in pages of 500 (unless it is told otherwise).
+std::optional<TableStart> Session::find_table() const {
+  if (!table_ || initial_events_ || !request_->principal) return std::nullopt;
+  const auto& head = request_->head();
+  const auto& attributes = request_->attributes;
+  std::vector<std::string> asked;
+  if (attributes.name_from_selector) {
+    asked.push_back(attributes.path + "/" + attributes.name);
+  } else {
+    for (const char* limit : {"500", ""}) {
+      asked.push_back(request::rewrite_query(head.target, {{"watch", ""},
+                                                           {"allowWatchBookmarks", ""},
+                                                           {"resourceVersion", ""},
+                                                           {"resourceVersionMatch", ""},
+                                                           {"timeoutSeconds", ""},
+                                                           {"limit", limit}}));
+    }
+  }
+  for (const auto& target : asked) {
+    const auto key = read::document_key(target, head.headers.joined("accept"));
+    const auto document =
+        thread_.services.store.document(request_->principal->id(), key, attributes.gvr);
+    if (document) return table_start(document->body.view());
+  }
+  return std::nullopt;
 }
 
 // A watch that goes on from a resourceVersion asks for nothing older; one that begins with the
@@ -520,6 +553,20 @@ Task<bool> Session::begin_offline() {
     // Its rows are as the client has them; who asks is known.
     representation_ = request_->accept.front().representation;
     co_return co_await send_head(Source::kCache);
+  }
+  const auto table = find_table();
+  if (table) {
+    if (auto refusal = judge_age(table->version)) {
+      co_await reply.status(request_->error_encoding(), std::move(*refusal), Source::kLocal);
+      co_return false;
+    }
+    thread_.services.metrics.cache_read(telemetry::CacheResult::kHit);
+    representation_ = request_->accept.front().representation;
+    const bool begun = co_await send_head(Source::kCache);
+    if (!begun) co_return false;
+    delivered_ = table->version;
+    initial_done_ = true;
+    co_return co_await deliver(std::move(table->events));
   }
   if (!base) {
     thread_.services.metrics.cache_read(telemetry::CacheResult::kMiss);

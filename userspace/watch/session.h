@@ -13,6 +13,7 @@
 #include "request/request.h"
 #include "share/shared.h"
 #include "watch/difference.h"
+#include "watch/table.h"
 
 namespace holdfast::watch {
 
@@ -57,6 +58,8 @@ class Session {
 
   /// Begins the answer from the cache; false when there is none (then a Status was sent).
   Task<bool> begin_offline();
+  /// The Table that this client got before, as far as that is known.
+  [[nodiscard]] std::optional<TableStart> find_table() const;
   Task<bool> send_head(telemetry::Source source);
   Task<bool> send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot);
   [[nodiscard]] std::unique_ptr<cache::ListSnapshot> find_base();

@@ -48,6 +48,10 @@ Result<Object> parse_object(Encoding encoding, Slice bytes);
 /// kInvalidArgument when it has none.
 Result<Slice> restamp(Encoding encoding, std::string_view body, ResourceVersion version);
 
+/// The canonical JSON body of a PartialObjectMetadata (meta.k8s.io) of a whole object, whose own is
+/// `body` (JSON). kInvalidArgument when it has no metadata.
+Result<Slice> metadata_only(std::string_view body);
+
 /// The bytes of a GET answer.
 std::string render_object(Encoding encoding, const TypeMeta& type, std::string_view body);
 

@@ -21,7 +21,8 @@ Status unavailable(std::string message, std::uint32_t retry_after_seconds = 0);
 /// 504 Timeout with the cause ResourceVersionTooLarge, to be tried again in a second.
 Status too_large_resource_version(ResourceVersion wanted, ResourceVersion current);
 
-/// The reason in a Status in canonical form (Object::body); empty when it says none.
-std::string status_reason(Encoding encoding, std::string_view body);
+/// What a Status in canonical form (Object::body) says: reason and message, each empty when it says
+/// none. The rest is not read.
+Status read_status(Encoding encoding, std::string_view body);
 
 }  // namespace holdfast::kube

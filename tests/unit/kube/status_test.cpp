@@ -33,16 +33,18 @@ TEST(Status, TooLargeResourceVersionReadsAsTheServers) {
                      R"("retryAfterSeconds":1},"code":504})"));
 }
 
-TEST(Status, ItsReasonIsReadFromBothEncodings) {
+TEST(Status, IsReadFromBothEncodings) {
   for (const auto encoding : {Encoding::kJson, Encoding::kProtobuf}) {
     const auto text = render_status(encoding, not_found({"", "v1", "pods"}, "x"));
     const auto object = parse_object(encoding, Slice::copy(text));
     ASSERT_TRUE(object);
-    EXPECT_EQ(status_reason(encoding, object->body.view()), "NotFound");
-    EXPECT_EQ(status_reason(encoding, "{"), "");
-    EXPECT_EQ(status_reason(encoding, {}), "");
+    const auto status = read_status(encoding, object->body.view());
+    EXPECT_EQ(status.reason, "NotFound");
+    EXPECT_EQ(status.message, R"(pods "x" not found)");
+    EXPECT_EQ(read_status(encoding, "{").reason, "");
+    EXPECT_EQ(read_status(encoding, {}).reason, "");
   }
-  EXPECT_EQ(status_reason(Encoding::kJson, R"({"message":""reason":"NotFound""})"), "");
+  EXPECT_EQ(read_status(Encoding::kJson, R"({"message":""reason":"NotFound""})").reason, "");
 }
 
 TEST(Status, OthersHaveTheirCodes) {

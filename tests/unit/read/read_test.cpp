@@ -10,6 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 using upstream::Link;
 using watch::Script;
 
@@ -112,6 +113,20 @@ TEST_F(ReadTest, ARefusalCountsAlsoWhenTheReviewFails) {
   EXPECT_EQ(ask_offline(kList), 503u);
 }
 
+TEST_F(ReadTest, WhatWasRefusedIsRefusedOffline) {
+  shown(kList, 100, {item("one", 50)});
+  constexpr const char* kForbidden =
+      R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",)"
+      R"("message":"configmaps is forbidden: no","reason":"Forbidden","code":403})";
+  ask(kList, kForbidden, 403);
+  EXPECT_EQ(ask_offline(kList), 403u);
+  EXPECT_THAT(exchange_->body, HasSubstr("configmaps is forbidden: no"));
+  EXPECT_THAT(exchange_->body, Not(HasSubstr("uid-one")));
+  EXPECT_EQ(ask_offline(kOne), 503u) << "another question";
+  ask(kList, cache::json_list(110, {item("one", 50)}));
+  EXPECT_EQ(ask_offline(kList), 200u);
+}
+
 TEST_F(ReadTest, AResourceThatIsGoneTakesItsListsWithIt) {
   shown(kList, 100, {item("one", 50)});
   shown("/api/v1/configmaps", 100, {item("one", 50)});
@@ -149,6 +164,26 @@ TEST_F(ReadTest, MetadataIsAListLikeAnyOther) {
   ASSERT_TRUE(send(*follower, cache::make_event(kube::EventType::kDeleted, item("one", 110))));
   EXPECT_EQ(ask_offline(kList, kMetadata), 200u);
   EXPECT_THAT(exchange_->body, Not(HasSubstr("uid-one")));
+}
+
+TEST_F(ReadTest, MetadataFollowsFromWholeObjects) {
+  constexpr const char* kOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+  constexpr const char* kOnlyOne = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+  shown(kList, 100, {item("one", 50), item("two", 60)});
+  EXPECT_EQ(ask_offline(kList, kOnly), 200u);
+  EXPECT_THAT(exchange_->body,
+              StartsWith(R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1",)"
+                         R"("metadata":{"resourceVersion":"100"},"items":[)"
+                         R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",)"
+                         R"("metadata":{"name":"one",)"));
+  EXPECT_THAT(exchange_->body, HasSubstr("uid-two"));
+  EXPECT_THAT(exchange_->body, Not(HasSubstr("\"data\"")));
+  EXPECT_EQ(ask_offline(kOne, kOnlyOne), 200u);
+  EXPECT_THAT(exchange_->body,
+              StartsWith(R"({"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",)"
+                         R"("metadata":{"name":"one",)"));
+  EXPECT_EQ(ask_offline("/api/v1/namespaces/apps/configmaps/three", kOnlyOne), 404u);
+  EXPECT_EQ(ask_offline("/api/v1/namespaces/other/configmaps", kOnly), 503u);
 }
 
 TEST_F(ReadTest, AServerThatKnowsNoMetadataIsTakenAtItsWord) {

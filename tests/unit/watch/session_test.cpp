@@ -4,6 +4,7 @@
 
 #include <future>
 
+#include "read/tee.h"
 #include "unit/watch/thread_fixture.h"
 #include "watch/watch.h"
 
@@ -267,6 +268,57 @@ TEST_F(SessionTest, ATableIsHeldWhileTheLinkIsDown) {
   stream->send(row("ADDED", "one", 105));
   run_until_body_has("one");
   EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=100"));
+}
+
+TEST_F(SessionTest, ATableBeginsOfflineWithItsRows) {
+  const std::string list = "/api/v1/namespaces/apps/configmaps";
+  const std::string target = list + "?limit=500";
+  const std::string body =
+      R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"100"},)"
+      R"("columnDefinitions":[{"name":"Name"}],"rows":[)"
+      R"({"cells":["one"],"object":{"metadata":{"name":"one","resourceVersion":"50"}}},)"
+      R"({"cells":["two"],"object":{"metadata":{"name":"two","resourceVersion":"60"}}}]})";
+  store_->record_document(principal_.id(), read::document_key(target, kTable),
+                          {.gvr = {"", "v1", "configmaps"},
+                           .content_type = "application/json",
+                           .etag = {},
+                           .body = Slice::copy(body),
+                           .shown_at = clock_.wall()},
+                          {});
+  store_->drain();
+  link(Link::kOffline);
+  nursery_.spawn(
+      "watch", serve_watch(thread_, make_request(list + "?resourceVersion=0&watch=true", kTable)));
+  run_until_body_has("two");
+  EXPECT_THAT(exchange_->body, HasSubstr(R"({"type":"ADDED","object":{"kind":"Table",)"));
+  const auto again = exchange_->body.find("columnDefinitions", exchange_->body.find("Name"));
+  EXPECT_EQ(exchange_->body.substr(again, 23), "columnDefinitions\":null") << "once is enough";
+  const auto stream = script();
+  link(Link::kOnline);
+  stream->send(row("ADDED", "three", 105));
+  run_until_body_has("three");
+  EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=100"));
+  EXPECT_THAT(delivered(), ElementsAre("ADDED @50", "ADDED @60", "ADDED @105"));
+}
+
+TEST_F(SessionTest, ATableOfOneObjectBeginsOfflineToo) {
+  const std::string list = "/api/v1/namespaces/apps/configmaps";
+  store_->record_document(
+      principal_.id(), read::document_key(list + "/one", kTable),
+      {.gvr = {"", "v1", "configmaps"},
+       .content_type = "application/json",
+       .etag = {},
+       .body = Slice::own(
+           R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"50"},)"
+           R"("rows":[{"cells":["one"],"object":{"metadata":{"resourceVersion":"50"}}}]})"),
+       .shown_at = clock_.wall()},
+      {});
+  store_->drain();
+  link(Link::kOffline);
+  const auto watched = list + "?fieldSelector=metadata.name%3Done&resourceVersion=0&watch=true";
+  nursery_.spawn("watch", serve_watch(thread_, make_request(watched, kTable)));
+  run_until_body_has("one");
+  EXPECT_THAT(delivered(), ElementsAre("ADDED @50"));
 }
 
 TEST_F(SessionTest, AnotherHistoryEndsIt) {

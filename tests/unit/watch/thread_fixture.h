@@ -9,6 +9,7 @@
 
 #include "lease/book.h"
 #include "request/context.h"
+#include "request/denials.h"
 #include "request/request.h"
 #include "share/shared.h"
 #include "unit/cache/store_fixture.h"
@@ -120,8 +121,9 @@ class ThreadTest : public cache::StoreTest {
   writes::Shared writes_{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                          .events = {}};
   share::Shared shared_;
-  request::Services services_{*store_, *registry_, *pods_,  link_,   metrics_,
-                              trace_,  clock_,     leases_, writes_, shared_};
+  request::Denials denials_;
+  request::Services services_{*store_, *registry_, *pods_,  link_,   metrics_, trace_,
+                              clock_,  leases_,    writes_, shared_, denials_};
   request::PrincipalResolver principals_{io_.get_executor(), *registry_, pool_, nursery_};
   std::shared_ptr<config::Config> config_ = std::make_shared<config::Config>();
   request::AccessReviews reviews_{io_.get_executor(), *registry_, pool_, nursery_};
