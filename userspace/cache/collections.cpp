@@ -31,7 +31,8 @@ void Shelf::put_member(CollectionMeta& meta, const kube::Object& object) {
               .name = object.meta.name,
               .labels = object.meta.labels};
   // Its end is known already, and what comes before it changes nothing about that.
-  if (before && before->gone >= next.version) next.gone = before->gone;
+  if (before && before->gone >= next.version && before->gone != Member::kUnknown)
+    next.gone = before->gone;
   if (before && before->body == next.body && before->gone == next.gone) return;
   hold_body(next.body, object);
   if (before) remove_member(meta, object_id, *before);
@@ -64,6 +65,24 @@ void Shelf::hide_member(CollectionMeta& meta, const Id& object, const Member& me
   hidden.gone = version;
   txn_.put(Keys::member(meta.id, meta.generation, object), encode(hidden));  // of the same size
   if (member.gone == 0) ++meta.gone;
+}
+
+void Shelf::unhide_members(CollectionMeta& meta, kube::ResourceVersion version) {
+  if (meta.gone == 0) return;
+  std::vector<std::pair<std::string, Member>> back;
+  (void)txn_.each(Keys::members(meta.id, meta.generation),
+                  [&](const std::string& key, std::string_view plain, bool ok) {
+                    auto member = ok ? decode_member(plain) : std::nullopt;
+                    if (!member || member->gone == 0) return true;
+                    if (member->gone <= version || member->gone == Member::kUnknown)
+                      back.emplace_back(key, std::move(*member));
+                    return true;
+                  });
+  for (auto& [key, member] : back) {
+    member.gone = 0;
+    txn_.put(key, encode(member));
+    if (meta.gone > 0) --meta.gone;
+  }
 }
 
 void Shelf::remove_member(CollectionMeta& meta, const Id& object, const Member& member) {

@@ -74,6 +74,8 @@ class Shelf {
   /// It was seen gone as of `version` by other means than the list's own watch (Member::gone).
   void hide_member(CollectionMeta& meta, const Id& object, const Member& member,
                    kube::ResourceVersion version);
+  /// Whatever is still a member was there as of `version`, by its own list.
+  void unhide_members(CollectionMeta& meta, kube::ResourceVersion version);
   void mark_pending(const Id& collection, std::uint64_t generation);
   /// Makes a pending generation the collection's own. The group's least recently used collection
   /// makes room for it where there are too many.

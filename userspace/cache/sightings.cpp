@@ -80,6 +80,8 @@ void Archive::sight_collections(Shelf& shelf, const Id& group, const Sighting& s
     if (!member || member->gone != 0) {
       // What was shown by other means is no part of a list that was shown without it.
       if (!sighting.own || !same || !meta.all_of(sighting.name)) continue;
+      // An answer that was late: it is gone since.
+      if (member && member->gone != Member::kUnknown && member->gone >= sighting.version) continue;
       auto& edited = shelf.edit_collection(group, meta.id);
       if (member) {
         shelf.remove_member(edited, object_id, *member);

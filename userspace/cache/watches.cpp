@@ -116,6 +116,7 @@ void Archive::bridge(const Query& query, const RecordOptions& options,
   if (follows && to > position) {
     auto& meta = home.edit_collection(group_id, id);
     for (const auto& event : events) enter(home, meta, event, to);
+    home.unhide_members(meta, to);
     advance(*state, meta, to);
   } else if (!follows && state != nullptr && state->meta.version < to) {
     home.hold_collection(group_id, id, to);

@@ -19,7 +19,7 @@ std::shared_ptr<Attempt> Attempt::start(request::ThreadContext& thread,
 Task<> Attempt::run(request::ThreadContext& thread, std::shared_ptr<request::Request> request,
                     http::RequestHead head, std::shared_ptr<Attempt> attempt) {
   // A connection that the server closed just as we used it says nothing about the link: a read is
-  // asked once more, as Go's HTTP client does. Nor does one that can't be opened in the moment in
+  // asked again, as Go's HTTP client does. Nor does one that can't be opened in the moment in
   // which the link comes back.
   std::optional<Result<http::ResponseHead>> outcome;
   for (int tries = 0; tries < kTries; ++tries) {

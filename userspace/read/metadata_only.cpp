@@ -74,7 +74,7 @@ cache::ListAnswer find_list(cache::Store& store, const cache::Query& query,
                             kube::ResourceVersion at_least) {
   auto answer = store.list(query, accept, at_least);
   const auto* partial = partial_json(accept);
-  if (answer.snapshot || partial == nullptr) return answer;
+  if (answer.outcome != cache::Outcome::kMiss || partial == nullptr) return answer;
   auto whole = store.list(query, {Representation{.encoding = kube::Encoding::kJson}}, at_least);
   if (!whole.snapshot) return answer;
   answer.outcome = cache::Outcome::kDerived;

@@ -1,6 +1,7 @@
 #include "read/read.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <string>
 
@@ -46,6 +47,16 @@ Task<> answer_offline(ThreadContext& thread, std::shared_ptr<Request> request) {
   co_await answer.send(thread, request);
 }
 
+/// Content-Length, in bytes; empty: not told.
+std::optional<std::uint64_t> announced_length(const http::ResponseHead& head) {
+  const auto text = head.headers.get("content-length");
+  std::uint64_t length = 0;
+  const auto* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, length);
+  if (text.empty() || read.ec != std::errc{} || read.ptr != end) return std::nullopt;
+  return length;
+}
+
 // What an answer leaves behind, beside what its client gets of it.
 class Aftermath {
  public:
@@ -63,7 +74,7 @@ class Aftermath {
     if (head->status == 200 || (made->remember() && head->status != 401)) {
       request->principal = co_await thread.principals.resolve(request, kReviewLimit);
     }
-    if (head->status == 200 && request->principal) {
+    if (was_authorized(head->status) && request->principal) {
       thread.services.denials.allowed(request->principal->id(), request->attributes);
     }
     made->tee_ = Tee::create(thread, *request, *head);
@@ -100,10 +111,14 @@ class Aftermath {
 Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
                std::shared_ptr<Attempt> attempt, std::unique_ptr<share::ListLead> lead) {
   auto head = std::move(**attempt->head);
+  auto left = announced_length(head);
+  bool kept = false;
   const auto aftermath = co_await Aftermath::create(thread, request, &head);
   if (!co_await request->reply.head(std::move(head), false, Source::kUpstream)) co_return;
   while (true) {
     auto piece = co_await attempt->stream->read();
+    // All of it is there, but for the word that it is.
+    if (!piece && kept) break;
     if (!piece) {
       // Cut short: the client must not take it for the whole.
       request->reply.abort();
@@ -111,11 +126,16 @@ Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
     }
     if (piece->empty()) break;
     aftermath->feed(*piece);
+    if (left) *left -= std::min<std::uint64_t>(*left, piece->size());
+    // Its last byte is the end for a client that knows how many there are: it is kept before.
+    const bool all = left == 0u && !kept;
+    if (all) co_await Aftermath::finish(thread, request, aftermath);
+    kept = kept || all;
     std::optional<Deadline> slow;
     if (lead) slow.emplace(thread.executor, kSlow, [&lead] { lead.reset(); });
     if (!co_await request->reply.write(std::move(*piece), false)) co_return;
   }
-  co_await Aftermath::finish(thread, request, aftermath);
+  if (!kept) co_await Aftermath::finish(thread, request, aftermath);
   auto query = aftermath->query();
   if (lead && query) lead->done(std::move(*query));
   co_await request->reply.write({}, true);

@@ -42,6 +42,11 @@ bool is_write(kube::Verb verb) {
          verb == Verb::kDelete || verb == Verb::kDeleteCollection;
 }
 
+bool is_question(kube::Verb verb) {
+  using kube::Verb;
+  return verb == Verb::kGet || verb == Verb::kList || verb == Verb::kWatch;
+}
+
 bool is_of_many(kube::Verb verb) {
   using kube::Verb;
   return verb == Verb::kList || verb == Verb::kWatch || verb == Verb::kDeleteCollection;
@@ -51,6 +56,10 @@ bool is_of_many(kube::Verb verb) {
 
 bool is_refusal(unsigned status) {
   return status == 401 || status == 403 || status == 404;
+}
+
+bool was_authorized(unsigned status) {
+  return status < 500 && status != 400 && status != 401 && status != 403 && status != 429;
 }
 
 std::optional<identity::Principal> known_principal(ThreadContext& thread, const Request& request) {
@@ -80,7 +89,7 @@ void forget_refused(ThreadContext& thread, const Request& request, unsigned stat
   auto& store = thread.services.store;
   const auto& attributes = request.attributes;
   auto told = read_status(content_type, body);
-  if (status == 403 && told && told->reason == "Forbidden") {
+  if (status == 403 && told && told->reason == "Forbidden" && is_question(attributes.verb)) {
     thread.services.denials.denied(
         principal->id(), attributes, store.era(),
         {.message = std::move(told->message), .at = thread.services.clock.wall()});

@@ -13,6 +13,9 @@ namespace holdfast::read {
 /// True for a refusal that ends what was shown before: 401, 403 and 404.
 bool is_refusal(unsigned status);
 
+/// True for a status that only comes from behind the API server's authorization.
+bool was_authorized(unsigned status);
+
 /// What an answer's status says about the credential it was given to. On a 401 the principal that
 /// the credential had stays in the request, for `forget_refused`.
 void note_status(request::ThreadContext& thread, request::Request& request, unsigned status);

@@ -15,8 +15,10 @@ using namespace std::chrono_literals;
 namespace {
 
 // For what was delivered to be in the cache, too: the disk may be slow.
-constexpr auto kBaseLimit = 2s;
+constexpr auto kBaseLimit = 1s;
 constexpr auto kBasePause = 20ms;
+// The watch's own stream goes well meanwhile, and would be asked for at once.
+constexpr auto kListPause = 500ms;
 
 /// A list's body on its way into a difference.
 class ListReading {
@@ -95,7 +97,12 @@ Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> diff
   if (!*attempt->head) co_return Outcome::kCut;
   const auto& head = **attempt->head;
   read::note_status(thread_, *request_, head.status);
-  if (ask_again(head.status)) co_return Outcome::kCut;
+  if (head.status == 200) list_forbidden_since_.reset();
+  if (ask_again(head.status, list_forbidden_since_)) {
+    Timer moment{thread_.executor, kListPause};
+    co_await moment.async_wait(use_task);
+    co_return Outcome::kCut;
+  }
   if (head.status == 401) {
     co_await end();
     co_return Outcome::kEnded;

@@ -234,12 +234,13 @@ Task<bool> Session::wait_for_head(std::shared_ptr<read::Attempt> attempt) {
   co_return true;
 }
 
-bool Session::ask_again(unsigned status) {
+bool Session::ask_again(unsigned status,
+                        std::optional<SteadyClock::time_point>& forbidden_since) const {
   if (status == 429 || status >= 500) return true;
   if (status != 403) return false;
   const auto now = SteadyClock::now();
-  if (!forbidden_since_) forbidden_since_ = now;
-  return now - *forbidden_since_ < doubt();
+  if (!forbidden_since) forbidden_since = now;
+  return now - *forbidden_since < doubt();
 }
 
 // The API server said something else than 200, to a client that may have had a 200 long ago.
@@ -248,7 +249,7 @@ Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> at
   const unsigned status = head.status;
   const bool begun = request_->reply.started();
   ++failures_;
-  if (begun && ask_again(status)) co_return Outcome::kCut;
+  if (begun && ask_again(status, forbidden_since_)) co_return Outcome::kCut;
   std::string body;
   while (true) {
     auto piece = co_await attempt->stream->read();
@@ -307,9 +308,6 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     representation_ = request_->accept.front().representation;
     representation_.encoding = encoding;
     request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
-    if (request_->principal) {
-      thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
-    }
     if (!co_await request_->reply.head(std::move(head), false, Source::kUpstream)) {
       co_return Outcome::kEnded;
     }
@@ -318,6 +316,10 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     co_return Outcome::kEnded;
   } else {
     thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kResume);
+  }
+  forbidden_since_.reset();
+  if (request_->principal) {
+    thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
   }
   if (!recorder_) begin_recording();
   lead();
@@ -410,7 +412,6 @@ bool Session::take(const kube::WatchEvent& event, std::string& batch) {
     batch += event.frame.view();
     return false;
   }
-  forbidden_since_.reset();
   if (recorder_) recorder_->event(event, on_disk());
   // Without that mark, the first event that is not of the initial state tells.
   if (event.initial_events_end || (!initial_events_ && event.type != kube::EventType::kAdded)) {
@@ -492,6 +493,9 @@ std::unique_ptr<cache::ListSnapshot> Session::find_base() {
     }
   }
   if (!request_->principal) return nullptr;
+  const auto id = request_->principal->id();
+  auto& services = thread_.services;
+  if (services.denials.find(id, request_->attributes, services.store.era())) return nullptr;
   auto query = request::query_of(*request_, *request_->principal, {});
   if (!query) return nullptr;
   return read::find_list(thread_.services.store, *query, request::representations(*request_), 0)
@@ -504,24 +508,27 @@ std::optional<TableStart> Session::find_table() const {
   if (!table_ || initial_events_ || !request_->principal) return std::nullopt;
   const auto& head = request_->head();
   const auto& attributes = request_->attributes;
+  const auto& options = attributes.options;
   std::vector<std::string> asked;
-  if (attributes.name_from_selector) {
+  // Selected by its name alone: else what it is now decides whether it is shown.
+  if (attributes.name_from_selector && options.label_selector.empty() &&
+      options.field_selector == "metadata.name=" + attributes.name) {
     asked.push_back(attributes.path + "/" + attributes.name);
-  } else {
-    for (const char* limit : {"500", ""}) {
-      asked.push_back(request::rewrite_query(head.target, {{"watch", ""},
-                                                           {"allowWatchBookmarks", ""},
-                                                           {"resourceVersion", ""},
-                                                           {"resourceVersionMatch", ""},
-                                                           {"timeoutSeconds", ""},
-                                                           {"limit", limit}}));
-    }
+  }
+  for (const char* limit : {"500", ""}) {
+    asked.push_back(request::rewrite_query(head.target, {{"watch", ""},
+                                                         {"allowWatchBookmarks", ""},
+                                                         {"resourceVersion", ""},
+                                                         {"resourceVersionMatch", ""},
+                                                         {"timeoutSeconds", ""},
+                                                         {"limit", limit}}));
   }
   for (const auto& target : asked) {
     const auto key = read::document_key(target, head.headers.joined("accept"));
     const auto document =
         thread_.services.store.document(request_->principal->id(), key, attributes.gvr);
-    if (document) return table_start(document->body.view());
+    auto start = document ? table_start(document->body.view()) : std::nullopt;
+    if (start) return start;
   }
   return std::nullopt;
 }
@@ -636,6 +643,8 @@ Task<> Session::wait_for_link() {
   co_await thread_.link_changed.wait_for(
       std::min(pause, std::max<SteadyClock::duration>(limit - SteadyClock::now(), 1ms)));
   while (thread_.services.link.state() == upstream::Link::kOffline) {
+    forbidden_since_.reset();
+    list_forbidden_since_.reset();
     const auto left = limit - SteadyClock::now();
     if (left <= left.zero()) {
       deadline_ = limit;

@@ -41,7 +41,7 @@ class Session {
   Task<bool> wait_for_head(std::shared_ptr<read::Attempt> attempt);
   Task<Outcome> answer_refusal(std::shared_ptr<read::Attempt> attempt);
   /// 429 and 5xx pass. So does a 403 to a watch that was allowed before, within `doubt`.
-  bool ask_again(unsigned status);
+  bool ask_again(unsigned status, std::optional<SteadyClock::time_point>& forbidden_since) const;
   Task<Outcome> pass_events(std::shared_ptr<read::Attempt> attempt);
   /// After a 410: what this watch's events have led to so far; null when that is not known.
   [[nodiscard]] Task<std::unique_ptr<Difference>> find_difference();
@@ -82,8 +82,8 @@ class Session {
   Task<std::optional<Outcome>> follow_hub();
   /// Whether this client may see what the leader is shown; a verdict is `ttl` old at most.
   Task<request::Access> review(SteadyClock::duration ttl);
-  /// The same of one that might before: anything but a yes is asked again within `doubt`.
-  /// kUnknown at once where the link is down.
+  /// The same of one that might before: a no is asked again within `doubt`, for a moment also what
+  /// could not be found out. kUnknown at once where the link is down.
   Task<request::Access> review_again();
   /// True once: its stream of its own is one too many.
   [[nodiscard]] bool could_join();
@@ -120,7 +120,8 @@ class Session {
   bool gap_stays_ = false;
   std::unique_ptr<cache::WatchRecorder> recorder_;
   std::optional<telemetry::WatchState> state_;
-  std::optional<SteadyClock::time_point> forbidden_since_;  // nothing but refusals (403) since
+  /// Nothing but refusals (403) since: of the watch or its review, and of the list after a 410.
+  std::optional<SteadyClock::time_point> forbidden_since_, list_forbidden_since_;
   unsigned failures_ = 0;  // upstream streams that ended without an event, in a row
 
   std::unique_ptr<share::HubLead> lead_;

@@ -4,6 +4,7 @@
 #include "holdfast/kube/selector.h"
 #include "read/offline_answer.h"
 #include "read/refusal.h"
+#include "request/denials.h"
 #include "share/key.h"
 #include "watch/session.h"
 
@@ -17,6 +18,7 @@ using telemetry::WatchState;
 namespace {
 
 constexpr auto kGlance = 1s;  // at the link, when nothing comes
+constexpr auto kUnsure = 3s;  // for a review that can't be answered
 
 }  // namespace
 
@@ -43,9 +45,13 @@ Task<std::optional<Session::Outcome>> Session::follow_hub() {
     request_->principal = co_await thread_.principals.resolve(request_, kReviewLimit);
   }
   auto access = co_await review(thread_.config->cache.review_ttl);
-  if (access != Access::kAllowed && request_->reply.started()) access = co_await review_again();
+  const bool admitted = reviewed_until_ != SteadyClock::time_point{};
+  if (access != Access::kAllowed && admitted) access = co_await review_again();
   // Whom the API server refuses, it tells so itself.
   if (access != Access::kAllowed) co_return std::nullopt;
+  if (request_->principal) {
+    thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
+  }
   auto reader = hub->join(thread_.executor, delivered_);
   if (!reader) co_return std::nullopt;
   co_return co_await pass_batches(hub, std::move(reader));
@@ -62,13 +68,23 @@ Task<request::Access> Session::review(SteadyClock::duration ttl) {
 }
 
 Task<request::Access> Session::review_again() {
-  const auto limit = SteadyClock::now() + doubt();
+  const auto began = SteadyClock::now();
+  if (!forbidden_since_) forbidden_since_ = began;
   auto access = Access::kUnknown;
-  while (access != Access::kAllowed && SteadyClock::now() < limit) {
-    if (thread_.services.link.state() == upstream::Link::kOffline) co_return Access::kUnknown;
+  while (SteadyClock::now() - *forbidden_since_ < doubt()) {
+    if (thread_.services.link.state() == upstream::Link::kOffline) {
+      forbidden_since_.reset();
+      co_return Access::kUnknown;
+    }
     Timer moment{thread_.executor, kGlance};
     co_await moment.async_wait(use_task);
     access = co_await review(kGlance);
+    if (access == Access::kAllowed) {
+      forbidden_since_.reset();
+      break;
+    }
+    // A stream of its own tells.
+    if (access == Access::kUnknown && SteadyClock::now() - began >= kUnsure) break;
   }
   co_return access;
 }

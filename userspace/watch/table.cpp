@@ -18,9 +18,9 @@ std::string text(const ordered_json* value) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : std::string{};
 }
 
-std::string version_of(const ordered_json* object) {
+std::string in_metadata(const ordered_json* object, const char* name) {
   const auto* metadata = object == nullptr ? nullptr : member(*object, "metadata");
-  return metadata == nullptr ? std::string{} : text(member(*metadata, "resourceVersion"));
+  return metadata == nullptr ? std::string{} : text(member(*metadata, name));
 }
 
 }  // namespace
@@ -29,14 +29,15 @@ std::optional<TableStart> table_start(std::string_view body) {
   auto table = ordered_json::parse(body, nullptr, false);
   if (!table.is_object() || text(member(table, "kind")) != "Table") return std::nullopt;
   TableStart out;
-  if (!kube::parse_resource_version(version_of(&table), out.version) || out.version == 0) {
-    return std::nullopt;
-  }
+  const bool whole = in_metadata(&table, "continue").empty();
+  const bool dated =
+      kube::parse_resource_version(in_metadata(&table, "resourceVersion"), out.version);
+  if (!whole || !dated || out.version == 0) return std::nullopt;
   const auto* rows = member(table, "rows");
   if (rows == nullptr || !rows->is_array()) return out;  // null: no objects
   const auto* columns = member(table, "columnDefinitions");
   for (const auto& row : *rows) {
-    const auto version = version_of(member(row, "object"));
+    const auto version = in_metadata(member(row, "object"), "resourceVersion");
     ordered_json one{{"kind", "Table"},
                      {"apiVersion", text(member(table, "apiVersion"))},
                      {"metadata", {{"resourceVersion", version}}},

@@ -200,6 +200,30 @@ TEST_F(WatchTest, OtherListsOfThatPrincipalFollow) {
   EXPECT_EQ(get(query("a", "two")).outcome, Outcome::kAbsent);
 }
 
+TEST_F(WatchTest, WhatWasDeletedIsServedAgainOnceItsOwnWatchShowsIt) {
+  ASSERT_TRUE(record_list(query("a"), 10, {{"a", "one", 5}, {"a", "two", 6}}));
+  auto watch = store_->record_watch(query("a"), {.from = 10}, {});
+  const auto late_delete = [&] {
+    store_->record_delete(query("a", "one"));
+    store_->drain();
+    EXPECT_EQ(items(query("a")), Strings{"a/two@6"});
+  };
+  late_delete();
+  // Another one of that name, made meanwhile.
+  ASSERT_TRUE(send(*watch, make_event(EventType::kModified, {"a", "one", 15})));
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@15", "a/two@6"}));
+  late_delete();
+  EXPECT_TRUE(store_->base(query("a"), 15)) << "its watch knows nothing of that yet";
+  // A list of the API server's that has it still, unchanged.
+  watch->difference({}, 20, {});
+  store_->drain();
+  EXPECT_EQ(items(query("a")), (Strings{"a/one@15", "a/two@6"}));
+  late_delete();
+  ASSERT_TRUE(send(*watch, make_event(EventType::kDeleted, {"a", "one", 25})));
+  EXPECT_EQ(items(query("a")), Strings{"a/two@6"});
+  EXPECT_EQ(store_->base(query("a"), 25)->size(), 1u);
+}
+
 TEST_F(WatchTest, OutOfASelectorsSightIsNotDeleted) {
   ASSERT_TRUE(record_list(query(), 10, {{"a", "one", 5}}));
   ASSERT_TRUE(record_list(selected("app=web"), 10, {{"a", "one", 5}}));

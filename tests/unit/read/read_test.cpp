@@ -113,6 +113,30 @@ TEST_F(ReadTest, ARefusalCountsAlsoWhenTheReviewFails) {
   EXPECT_EQ(ask_offline(kList), 503u);
 }
 
+TEST_F(ReadTest, AnAnswerOfAnnouncedLengthIsKeptWithItsLastByte) {
+  const auto body = cache::json_list(100, {item("one", 50)});
+  const auto upstream = script();
+  upstream->head.headers.add("content-length", std::to_string(body.size()));
+  read(kList);
+  upstream->send(body);
+  run_until_body_has("uid-one");
+  store_->drain();
+  upstream->cut();  // before the end was told
+  run_until_over();
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_EQ(ask_offline(kList), 200u);
+  // One byte less is no answer.
+  const auto half = script();
+  half->head.headers.add("content-length", std::to_string(body.size()));
+  link(Link::kOnline);
+  read("/api/v1/namespaces/other/configmaps");
+  half->send(body.substr(1));
+  half->cut();
+  run_until_over();
+  EXPECT_TRUE(exchange_->aborted);
+  EXPECT_EQ(ask_offline("/api/v1/namespaces/other/configmaps"), 503u);
+}
+
 TEST_F(ReadTest, WhatWasRefusedIsRefusedOffline) {
   shown(kList, 100, {item("one", 50)});
   constexpr const char* kForbidden =
