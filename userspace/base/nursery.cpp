@@ -1,9 +1,12 @@
 #include "holdfast/base/nursery.h"
 
+#include "holdfast/base/child.h"
+
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <cassert>
 #include <exception>
@@ -26,6 +29,17 @@ void report(const std::string& name, const std::exception_ptr& failure) {
 
 }  // namespace
 
+Task<> as_child(Task<> work) {
+  std::exception_ptr failure;
+  try {
+    co_await std::move(work);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  co_await boost::asio::this_coro::throw_if_cancelled(false);
+  if (failure) std::rethrow_exception(failure);
+}
+
 Nursery::~Nursery() {
   assert(children_.empty());
 }
@@ -37,7 +51,7 @@ void Nursery::spawn(std::string name, Task<> child) {
     children_.erase(it);
     if (children_.empty()) idle_.notify_all();
   };
-  boost::asio::co_spawn(executor_, std::move(child),
+  boost::asio::co_spawn(executor_, as_child(std::move(child)),
                         boost::asio::bind_cancellation_slot(it->slot(), std::move(done)));
 }
 

@@ -7,6 +7,8 @@
 #include <boost/system/system_error.hpp>
 #include <exception>
 
+#include "holdfast/base/child.h"
+
 namespace holdfast::http {
 namespace {
 
@@ -32,7 +34,7 @@ void Children::spawn(Task<> child, std::shared_ptr<void> keep,
     report(failure);
     if (--size_ == 0) idle_.notify_all();
   };
-  boost::asio::co_spawn(executor_, std::move(child),
+  boost::asio::co_spawn(executor_, as_child(std::move(child)),
                         boost::asio::bind_cancellation_slot(slot, std::move(done)));
 }
 

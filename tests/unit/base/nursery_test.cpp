@@ -65,5 +65,16 @@ TEST_F(NurseryTest, WaitForReturnsTrueWhenNotified) {
   EXPECT_TRUE(notified);
 }
 
+Task<> cancel_while_starting(Nursery* nursery) {
+  nursery->cancel();
+  co_return;
+}
+
+TEST_F(NurseryTest, AChildMayBeCancelledBeforeItEverWaits) {
+  nursery_.spawn("hasty", cancel_while_starting(&nursery_));
+  EXPECT_NO_THROW(io_.run());
+  EXPECT_EQ(nursery_.size(), 0u);
+}
+
 }  // namespace
 }  // namespace holdfast
