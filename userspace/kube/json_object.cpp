@@ -140,6 +140,23 @@ std::shared_ptr<char[]> make_padded_buffer(std::size_t size) {
   return std::make_shared_for_overwrite<char[]>(size + simdjson::SIMDJSON_PADDING);
 }
 
+namespace {
+
+/// Runs `read(metadata, copy)` over a padded copy of canonical text.
+template <class Read>
+Result<void> with_metadata(std::string_view text, Read read) {
+  const auto buffer = make_padded_buffer(text.size());
+  std::memcpy(buffer.get(), text.data(), text.size());
+  return with_document(buffer.get(), text.size(), [&](ondemand::document& document) {
+    for (auto field : document.get_object()) {
+      const std::string_view key = field.unescaped_key();
+      if (key == "metadata") read(field.value(), buffer.get());
+    }
+  });
+}
+
+}  // namespace
+
 Result<ParsedObject> parse_json_object(std::string_view text) {
   auto buffer = make_padded_buffer(text.size());
   std::size_t size = 0;
@@ -180,22 +197,15 @@ Result<ParsedObject> parse_json_object(std::string_view text) {
 }
 
 Result<std::string_view> find_json_resource_version(std::string_view text) {
-  const auto buffer = make_padded_buffer(text.size());
-  std::memcpy(buffer.get(), text.data(), text.size());
   std::string_view found;
-  const auto read = with_document(buffer.get(), text.size(), [&](ondemand::document& document) {
-    for (auto field : document.get_object()) {
-      const std::string_view key = field.unescaped_key();
-      ondemand::value value = field.value();
-      if (key != "metadata") continue;
-      for_fields(value, [&](std::string_view name, ondemand::value meta) {
-        if (name != "resourceVersion") return;
-        const std::string_view token = meta.raw_json_token();
-        const auto at = static_cast<std::size_t>(token.data() - buffer.get());
-        // The token reaches up to the next one.
-        found = text.substr(at, token.rfind('"') + 1);
-      });
-    }
+  const auto read = with_metadata(text, [&](ondemand::value metadata, const char* copy) {
+    for_fields(metadata, [&](std::string_view name, ondemand::value meta) {
+      if (name != "resourceVersion") return;
+      const std::string_view token = meta.raw_json_token();
+      const auto at = static_cast<std::size_t>(token.data() - copy);
+      // The token reaches up to the next one.
+      found = text.substr(at, token.rfind('"') + 1);
+    });
   });
   if (!read) return read.error();
   if (found.size() < 2) return invalid("no metadata.resourceVersion");
@@ -203,17 +213,11 @@ Result<std::string_view> find_json_resource_version(std::string_view text) {
 }
 
 Result<std::string> find_json_metadata(std::string_view text) {
-  const auto buffer = make_padded_buffer(text.size());
-  std::memcpy(buffer.get(), text.data(), text.size());
   std::string found;
-  const auto read = with_document(buffer.get(), text.size(), [&](ondemand::document& document) {
-    for (auto field : document.get_object()) {
-      const std::string_view key = field.unescaped_key();
-      if (key != "metadata") continue;
-      ondemand::object metadata = field.value().get_object();
-      const std::string_view raw = metadata.raw_json();
-      found = raw;
-    }
+  const auto read = with_metadata(text, [&](ondemand::value value, const char*) {
+    ondemand::object metadata = value.get_object();
+    const std::string_view raw = metadata.raw_json();
+    found = raw;
   });
   if (!read) return read.error();
   if (found.empty()) return invalid("no metadata");

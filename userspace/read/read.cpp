@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "holdfast/base/deadline.h"
 #include "read/attempt.h"
@@ -89,9 +90,11 @@ class Aftermath {
   [[nodiscard]] std::optional<cache::Query> query() const {
     return tee_ ? tee_->list_query() : std::nullopt;
   }
-  /// The body ended in order.
+  [[nodiscard]] bool finished() const { return finished_; }
+  /// The body is whole; the first call counts.
   static Task<> finish(ThreadContext& thread, std::shared_ptr<Request> request,
                        std::shared_ptr<Aftermath> self) {
+    if (std::exchange(self->finished_, true)) co_return;
     if (self->tee_) co_await self->tee_->finish();
     if (self->remember()) {
       forget_refused(thread, *request, self->status_, self->content_type_,
@@ -103,6 +106,7 @@ class Aftermath {
   [[nodiscard]] bool remember() const { return is_refusal(status_); }
 
   unsigned status_ = 0;
+  bool finished_ = false;
   std::string content_type_, refusal_;
   std::unique_ptr<Tee> tee_;
 };
@@ -112,13 +116,12 @@ Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
                std::shared_ptr<Attempt> attempt, std::unique_ptr<share::ListLead> lead) {
   auto head = std::move(**attempt->head);
   auto left = announced_length(head);
-  bool kept = false;
   const auto aftermath = co_await Aftermath::create(thread, request, &head);
   if (!co_await request->reply.head(std::move(head), false, Source::kUpstream)) co_return;
   while (true) {
     auto piece = co_await attempt->stream->read();
     // All of it is there, but for the word that it is.
-    if (!piece && kept) break;
+    if (!piece && aftermath->finished()) break;
     if (!piece) {
       // Cut short: the client must not take it for the whole.
       request->reply.abort();
@@ -128,14 +131,12 @@ Task<> pass_on(ThreadContext& thread, std::shared_ptr<Request> request,
     aftermath->feed(*piece);
     if (left) *left -= std::min<std::uint64_t>(*left, piece->size());
     // Its last byte is the end for a client that knows how many there are: it is kept before.
-    const bool all = left == 0u && !kept;
-    if (all) co_await Aftermath::finish(thread, request, aftermath);
-    kept = kept || all;
+    if (left == 0u) co_await Aftermath::finish(thread, request, aftermath);
     std::optional<Deadline> slow;
     if (lead) slow.emplace(thread.executor, kSlow, [&lead] { lead.reset(); });
     if (!co_await request->reply.write(std::move(*piece), false)) co_return;
   }
-  if (!kept) co_await Aftermath::finish(thread, request, aftermath);
+  co_await Aftermath::finish(thread, request, aftermath);
   auto query = aftermath->query();
   if (lead && query) lead->done(std::move(*query));
   co_await request->reply.write({}, true);

@@ -73,8 +73,9 @@ Task<std::unique_ptr<Difference>> Session::find_difference() {
   const auto limit = SteadyClock::now() + kBaseLimit;
   while (SteadyClock::now() < limit) {
     auto base = store.base(*query, delivered_);
-    auto bodies = store.base(*query, delivered_);
-    if (base && bodies) {
+    std::unique_ptr<cache::ListSnapshot> bodies;
+    if (base) bodies = store.base(*query, delivered_);
+    if (bodies) {
       auto difference = Difference::create(std::move(base), std::move(bodies));
       if (!difference) co_return nullptr;
       co_return std::move(*difference);
