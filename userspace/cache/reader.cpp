@@ -178,7 +178,10 @@ ObjectAnswer read_object(const std::shared_ptr<Engine>& engine, const Query& que
                          kube::ResourceVersion at_least) {
   ObjectAnswer answer;
   const auto group = engine->group(query);
-  if (!settled(*engine, group, query)) return answer;
+  if (!settled(*engine, group, query)) {
+    answer.outcome = Outcome::kUnsettled;
+    return answer;
+  }
   const auto all = sources(*engine, group);
   if (all.empty()) return answer;
   ObjectReader reader{engine, group, query};
@@ -226,7 +229,10 @@ ListAnswer read_list(const std::shared_ptr<Engine>& engine, const Query& query,
                      kube::ResourceVersion at_least) {
   ListAnswer answer;
   const auto group = engine->group(query);
-  if (!settled(*engine, group, query)) return answer;
+  if (!settled(*engine, group, query)) {
+    answer.outcome = Outcome::kUnsettled;
+    return answer;
+  }
   const auto all = sources(*engine, group);
   const bool can_select = selectors_known(query);
   for (const auto& representation : accept) {

@@ -144,17 +144,32 @@ kube::Status version_status(VersionVerdict verdict, const VersionDemand& demand,
   }
 }
 
-kube::Status never_shown(ThreadContext& thread, const Request& request) {
-  if (request.principal) {
-    const auto denial = thread.services.denials.find(request.principal->id(), request.attributes,
-                                                     thread.services.store.era());
-    if (denial) return forbidden(request, *denial);
-  }
+std::optional<kube::Status> refused_before(ThreadContext& thread, const Request& request) {
+  if (!request.principal) return std::nullopt;
+  const auto& services = thread.services;
+  const auto denial =
+      services.denials.find(request.principal->id(), request.attributes, services.store.era());
+  if (!denial) return std::nullopt;
+  return forbidden(request, *denial);
+}
+
+kube::Status not_served(ThreadContext& thread, const Request& request, cache::Outcome outcome) {
+  if (auto refusal = refused_before(thread, request)) return std::move(*refusal);
   const auto& who = request.principal ? request.principal->username : std::string{"this client"};
-  auto status =
-      unavailable(fmt::format("{} was never shown to {} while the API server could be "
-                              "reached; {}",
-                              what(request.attributes), who, last_up(thread)));
+  const auto asked = what(request.attributes);
+  std::string why;
+  switch (outcome) {
+    case cache::Outcome::kBroken:
+      why = fmt::format("what this node knows of {} is behind what {} has seen of it", asked, who);
+      break;
+    case cache::Outcome::kUnsettled:
+      why = fmt::format("this node's disk is still busy with what {} has seen of {}", who, asked);
+      break;
+    default:
+      why =
+          fmt::format("{} was never shown to {} while the API server could be reached", asked, who);
+  }
+  auto status = unavailable(why + "; " + last_up(thread));
   status.kind = request.attributes.gvr.resource;
   status.group = request.attributes.gvr.group;
   status.name = request.attributes.name;
@@ -221,7 +236,7 @@ OfflineAnswer OfflineAnswer::prepare(ThreadContext& thread, Request& request) {
                                                        : look_up_list(thread, request, *query);
   }
   metrics.cache_read(CacheResult::kMiss);
-  return refuse(never_shown(thread, request));
+  return refuse(not_served(thread, request, cache::Outcome::kMiss));
 }
 
 OfflineAnswer OfflineAnswer::look_up_object(ThreadContext& thread, Request& request,
@@ -254,10 +269,11 @@ OfflineAnswer OfflineAnswer::look_up_object(ThreadContext& thread, Request& requ
     }
     case cache::Outcome::kMiss:
     case cache::Outcome::kBroken:
+    case cache::Outcome::kUnsettled:
       break;
   }
   metrics.cache_read(CacheResult::kMiss);
-  return refuse(never_shown(thread, request));
+  return refuse(not_served(thread, request, answer.outcome));
 }
 
 OfflineAnswer OfflineAnswer::look_up_list(ThreadContext& thread, Request& request,
@@ -274,7 +290,7 @@ OfflineAnswer OfflineAnswer::look_up_list(ThreadContext& thread, Request& reques
   if (!answer.snapshot && demand.version > 0) answer = find_list(store, query, accept, 0);
   if (!answer.snapshot) {
     metrics.cache_read(CacheResult::kMiss);
-    return refuse(never_shown(thread, request));
+    return refuse(not_served(thread, request, answer.outcome));
   }
   const auto have = answer.snapshot->resource_version();
   const auto verdict = judge_version(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <variant>
 
 #include "holdfast/base/task.h"
@@ -42,8 +43,14 @@ class OfflineAnswer {
 std::variant<identity::Principal, kube::Status> offline_principal(request::ThreadContext& thread,
                                                                   const request::Request& request);
 
-/// 503 for what was never shown to this principal: says that, and when the link was last up.
-kube::Status never_shown(request::ThreadContext& thread, const request::Request& request);
+/// The API server's last word on this question, where that was a no (403).
+std::optional<kube::Status> refused_before(request::ThreadContext& thread,
+                                           const request::Request& request);
+
+/// Why the cache has no answer (`outcome`), and when the link was last up: 503; or
+/// `refused_before`.
+kube::Status not_served(request::ThreadContext& thread, const request::Request& request,
+                        cache::Outcome outcome);
 
 /// Why what is there may not be given: too old, of another version, or consistency was asked for.
 kube::Status version_status(VersionVerdict verdict, const VersionDemand& demand,

@@ -12,7 +12,6 @@
 #include "read/refusal.h"
 #include "read/shared_list.h"
 #include "read/tee.h"
-#include "request/denials.h"
 
 namespace holdfast::read {
 namespace {
@@ -75,9 +74,7 @@ class Aftermath {
     if (head->status == 200 || (made->remember() && head->status != 401)) {
       request->principal = co_await thread.principals.resolve(request, kReviewLimit);
     }
-    if (was_authorized(head->status) && request->principal) {
-      thread.services.denials.allowed(request->principal->id(), request->attributes);
-    }
+    if (was_authorized(head->status)) note_allowed(thread, *request);
     made->tee_ = Tee::create(thread, *request, *head);
     co_return made;
   }

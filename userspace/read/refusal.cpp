@@ -79,6 +79,11 @@ void note_status(ThreadContext& thread, Request& request, unsigned status) {
   request::note_credential(identities, request.credential, status);
 }
 
+void note_allowed(ThreadContext& thread, const Request& request) {
+  if (!request.principal) return;
+  thread.services.denials.allowed(request.principal->id(), request.attributes);
+}
+
 void forget_refused(ThreadContext& thread, const Request& request, unsigned status,
                     std::string_view content_type, std::string body) {
   if (!is_refusal(status)) return;

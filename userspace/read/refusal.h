@@ -20,6 +20,9 @@ bool was_authorized(unsigned status);
 /// the credential had stays in the request, for `forget_refused`.
 void note_status(request::ThreadContext& thread, request::Request& request, unsigned status);
 
+/// The API server answers this question of this principal: a refusal of before counts no more.
+void note_allowed(request::ThreadContext& thread, const request::Request& request);
+
 /// Who asks, as far as it is known without asking the API server once more.
 std::optional<identity::Principal> known_principal(request::ThreadContext& thread,
                                                    const request::Request& request);

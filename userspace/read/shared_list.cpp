@@ -2,8 +2,8 @@
 
 #include "holdfast/base/answer.h"
 #include "read/offline_answer.h"
+#include "read/refusal.h"
 #include "read/tee.h"
-#include "request/denials.h"
 #include "share/key.h"
 #include "share/shared.h"
 
@@ -42,7 +42,7 @@ Task<bool> grant(ThreadContext& thread, std::shared_ptr<Request> request, cache:
   const auto reviewed =
       co_await thread.reviews.review(request, kube::Verb::kList, thread.config->cache.review_ttl);
   if (reviewed.access != request::Access::kAllowed) co_return false;
-  thread.services.denials.allowed(request->principal->id(), request->attributes);
+  note_allowed(thread, *request);
   const auto floor = thread.services.store.floor(to->principal, to->gvr);
   Answer<bool> shared{thread.executor};
   thread.services.store.share_list(std::move(from), std::move(*to), floor, request->record,

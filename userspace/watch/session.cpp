@@ -147,8 +147,9 @@ http::RequestHead Session::upstream_head() const {
        {"resourceVersionMatch", ""},
        {"sendInitialEvents", ""},
        {"timeoutSeconds", left ? std::to_string(std::max(*left, 1u)) : std::string{}}});
-  head.headers.set("accept", table_ ? kube::restrict_accept(head.headers.joined("accept"))
-                                    : accept_exactly(representation_, true));
+  const bool as_asked = table_ || guessed_;
+  head.headers.set("accept", as_asked ? kube::restrict_accept(head.headers.joined("accept"))
+                                      : accept_exactly(representation_, true));
   return head;
 }
 
@@ -228,8 +229,7 @@ Task<bool> Session::wait_for_head(std::shared_ptr<read::Attempt> attempt) {
     if (thread_.services.link.state() == upstream::Link::kOffline) co_return false;
     if (request_->reply.started()) continue;
     // A client that waits for its first byte may begin with what the cache has.
-    const auto base = find_base();
-    if (base) co_return false;
+    if (could_begin()) co_return false;
   }
   co_return true;
 }
@@ -318,9 +318,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kResume);
   }
   forbidden_since_.reset();
-  if (request_->principal) {
-    thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
-  }
+  read::note_allowed(thread_, *request_);
   if (!recorder_) begin_recording();
   lead();
   set_state(WatchState::kLive);
@@ -485,154 +483,12 @@ void Session::begin_recording() {
   recorder_ = thread_.services.store.record_watch(std::move(*query), start, request_->record);
 }
 
-std::unique_ptr<cache::ListSnapshot> Session::find_base() {
-  if (!request_->principal) {
-    auto who = read::offline_principal(thread_, *request_);
-    if (auto* principal = std::get_if<identity::Principal>(&who)) {
-      request_->principal = std::move(*principal);
-    }
-  }
-  if (!request_->principal) return nullptr;
-  const auto id = request_->principal->id();
-  auto& services = thread_.services;
-  if (services.denials.find(id, request_->attributes, services.store.era())) return nullptr;
-  auto query = request::query_of(*request_, *request_->principal, {});
-  if (!query) return nullptr;
-  return read::find_list(thread_.services.store, *query, request::representations(*request_), 0)
-      .snapshot;
-}
-
-// As kubectl asks with the same Accept before it watches from "0": for one object by its name, or
-// for a list in pages of 500 (unless it is told otherwise).
-std::optional<TableStart> Session::find_table() const {
-  if (!table_ || initial_events_ || !request_->principal) return std::nullopt;
-  const auto& head = request_->head();
-  const auto& attributes = request_->attributes;
-  const auto& options = attributes.options;
-  std::vector<std::string> asked;
-  // Selected by its name alone: else what it is now decides whether it is shown.
-  if (attributes.name_from_selector && options.label_selector.empty() &&
-      options.field_selector == "metadata.name=" + attributes.name) {
-    asked.push_back(attributes.path + "/" + attributes.name);
-  }
-  for (const char* limit : {"500", ""}) {
-    asked.push_back(request::rewrite_query(head.target, {{"watch", ""},
-                                                         {"allowWatchBookmarks", ""},
-                                                         {"resourceVersion", ""},
-                                                         {"resourceVersionMatch", ""},
-                                                         {"timeoutSeconds", ""},
-                                                         {"limit", limit}}));
-  }
-  for (const auto& target : asked) {
-    const auto key = read::document_key(target, head.headers.joined("accept"));
-    const auto document =
-        thread_.services.store.document(request_->principal->id(), key, attributes.gvr);
-    auto start = document ? table_start(document->body.view()) : std::nullopt;
-    if (start) return start;
-  }
-  return std::nullopt;
-}
-
-// A watch that goes on from a resourceVersion asks for nothing older; one that begins with the
-// state is judged as a list of it would be.
-std::optional<kube::Status> Session::judge_age(kube::ResourceVersion have) const {
-  const auto demand = read::version_demand(request_->attributes);
-  const bool invalid = demand.kind == read::VersionDemand::Kind::kInvalid;
-  if (!from_the_start() && !invalid) return std::nullopt;
-  const auto verdict = read::judge_version(
-      demand, have, thread_.config->cache.consistent_reads == config::ConsistentReads::kServe);
-  if (verdict == read::VersionVerdict::kServe) return std::nullopt;
-  return read::version_status(verdict, demand, have, thread_);
-}
-
-Task<bool> Session::begin_offline() {
-  auto base = find_base();
-  auto& reply = request_->reply;
-  if (!request_->principal) {
-    auto who = read::offline_principal(thread_, *request_);
-    thread_.services.metrics.cache_read(telemetry::CacheResult::kDenied);
-    if (auto* status = std::get_if<kube::Status>(&who)) {
-      co_await reply.status(request_->error_encoding(), std::move(*status), Source::kLocal);
-    }
-    co_return false;
-  }
-  if (table_ && !from_the_start()) {
-    // Its rows are as the client has them; who asks is known.
-    representation_ = request_->accept.front().representation;
-    co_return co_await send_head(Source::kCache);
-  }
-  const auto table = find_table();
-  if (table) {
-    if (auto refusal = judge_age(table->version)) {
-      co_await reply.status(request_->error_encoding(), std::move(*refusal), Source::kLocal);
-      co_return false;
-    }
-    thread_.services.metrics.cache_read(telemetry::CacheResult::kHit);
-    representation_ = request_->accept.front().representation;
-    const bool begun = co_await send_head(Source::kCache);
-    if (!begun) co_return false;
-    delivered_ = table->version;
-    initial_done_ = true;
-    co_return co_await deliver(std::move(table->events));
-  }
-  if (!base) {
-    thread_.services.metrics.cache_read(telemetry::CacheResult::kMiss);
-    co_await reply.status(request_->error_encoding(), read::never_shown(thread_, *request_),
-                          Source::kLocal);
-    co_return false;
-  }
-  if (auto refusal = judge_age(base->resource_version())) {
-    co_await reply.status(request_->error_encoding(), std::move(*refusal), Source::kLocal);
-    co_return false;
-  }
-  thread_.services.metrics.cache_read(base->derived() ? telemetry::CacheResult::kDerived
-                                                      : telemetry::CacheResult::kHit);
-  representation_ = base->representation();
-  table_ = false;  // whole objects, which it takes as well
-  if (!co_await send_head(Source::kCache)) co_return false;
-  if (!from_the_start()) {
-    // Held at the client's own resourceVersion. What ends below it is not served to it any more.
-    if (base->resource_version() < delivered_) begin_recording();
-    recorder_.reset();
-    co_return true;
-  }
-  co_return co_await send_snapshot(std::move(base));
-}
-
 Task<bool> Session::send_head(Source source) {
   http::ResponseHead head{.status = 200};
   head.headers.add("content-type", kube::content_type(representation_.encoding, true));
   head.headers.add("cache-control", "no-cache, private");
   const auto sent = co_await request_->reply.head(std::move(head), false, source);
   co_return sent.has_value();
-}
-
-Task<bool> Session::send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot) {
-  const auto version = snapshot->resource_version();
-  const auto kind = snapshot->object_type();
-  std::string batch;
-  while (true) {
-    kube::Object object;
-    const auto more = snapshot->next(object);
-    if (!more) {
-      spdlog::error("a cached list was dropped: {}", more.error().to_string());
-      request_->reply.abort();
-      co_return false;
-    }
-    if (!*more) break;
-    const auto& type = object.type.kind.empty() ? kind : object.type;
-    batch += kube::render_event(representation_.encoding, kube::EventType::kAdded, type,
-                                object.body.view());
-    if (batch.size() < kBatch) continue;
-    const bool delivered = co_await deliver(std::exchange(batch, {}));
-    if (!delivered) co_return false;
-  }
-  if (initial_events_) {
-    batch += kube::render_bookmark(representation_.encoding, kind, version, true);
-  }
-  delivered_ = version;
-  initial_done_ = true;
-  co_return co_await deliver(std::move(batch));
 }
 
 Task<> Session::wait_for_link() {

@@ -56,13 +56,22 @@ class Session {
   Task<bool> deliver(std::string batch);
   Task<> until_durable();
 
-  /// Begins the answer from the cache; false when there is none (then a Status was sent).
+  /// Begins the answer without the API server; false when that can't be (then a Status was sent).
   Task<bool> begin_offline();
+  /// Goes on from the client's own resourceVersion, once there is something to go on with.
+  Task<bool> hold();
+  /// Sends that; false.
+  Task<bool> refuse(kube::Status status);
+  /// Finds out who asks, as far as that can be told here; else says why not.
+  [[nodiscard]] std::optional<kube::Status> identify();
   /// The Table that this client got before, as far as that is known.
   [[nodiscard]] std::optional<TableStart> find_table() const;
   Task<bool> send_head(telemetry::Source source);
   Task<bool> send_snapshot(std::unique_ptr<cache::ListSnapshot> snapshot);
-  [[nodiscard]] std::unique_ptr<cache::ListSnapshot> find_base();
+  /// What this principal was shown of what it watches.
+  [[nodiscard]] cache::ListAnswer find_list();
+  /// True where the cache has an answer for a client that waits for a slow API server.
+  [[nodiscard]] bool could_begin();
   [[nodiscard]] std::optional<kube::Status> judge_age(kube::ResourceVersion have) const;
   Task<> wait_for_link();
   Task<> end();
@@ -114,6 +123,7 @@ class Session {
   std::optional<SteadyClock::time_point> deadline_;  // timeoutSeconds
 
   kube::Representation representation_;  // of what is delivered, once the head is sent
+  bool guessed_ = false;                 // nothing was known of it: the API server may differ
   kube::ResourceVersion delivered_ = 0;  // resume here; 0: nothing delivered in full
   bool initial_done_;                    // all initial events were delivered
   kube::ResourceVersion behind_ = 0;     // the upstream stream is here, below `delivered_`; 0: not

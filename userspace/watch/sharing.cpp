@@ -4,7 +4,6 @@
 #include "holdfast/kube/selector.h"
 #include "read/offline_answer.h"
 #include "read/refusal.h"
-#include "request/denials.h"
 #include "share/key.h"
 #include "watch/session.h"
 
@@ -49,9 +48,7 @@ Task<std::optional<Session::Outcome>> Session::follow_hub() {
   if (access != Access::kAllowed && admitted) access = co_await review_again();
   // Whom the API server refuses, it tells so itself.
   if (access != Access::kAllowed) co_return std::nullopt;
-  if (request_->principal) {
-    thread_.services.denials.allowed(request_->principal->id(), request_->attributes);
-  }
+  read::note_allowed(thread_, *request_);
   auto reader = hub->join(thread_.executor, delivered_);
   if (!reader) co_return std::nullopt;
   co_return co_await pass_batches(hub, std::move(reader));

@@ -82,7 +82,9 @@ enum class Outcome : std::uint8_t {
   kDerived,  ///< follows from what was shown
   kAbsent,   ///< known not to exist: 404
   kMiss,     ///< never shown to this principal: 503
-  kBroken,   ///< shown once, but a write was lost since: 503
+  /// Shown once, but behind what this principal has seen since, or a write was lost: 503.
+  kBroken,
+  kUnsettled,  ///< what this principal saw is on its way to the disk, and late: 503
 };
 
 struct ObjectAnswer {

@@ -451,6 +451,58 @@ TEST_F(SessionTest, OfflineAWatchFromAVersionIsHeldThere) {
   EXPECT_THAT(delivered(), ElementsAre("MODIFIED a@60"));
 }
 
+TEST_F(SessionTest, OfflineAWatchIsHeldAlsoWhereItsListIsBehind) {
+  shown(50, {item("a", 40)});
+  auto own = query_for(kPath);
+  own.name = "a";
+  store_->record_unseen_write(own, 70);
+  store_->drain();
+  ASSERT_EQ(list(query_for(kPath)).outcome, cache::Outcome::kBroken);
+  link(Link::kOffline);
+  watch("&resourceVersion=50");
+  run_until([&] { return exchange_->responded(); });
+  EXPECT_EQ(exchange_->answer.status, 200u) << "a refusal would make its client list";
+  const auto stream = script();
+  link(Link::kOnline);
+  stream->send(event("MODIFIED", item("a", 70)));
+  run_until_body_has("uid-a");
+  EXPECT_THAT(pool_.opened[0].target, HasSubstr("resourceVersion=50"));
+  store_->drain();
+  EXPECT_EQ(items(query_for(kPath)), cache::Strings{"apps/a@70"}) << "nothing is missing";
+}
+
+TEST_F(SessionTest, OfflineAWatchOfWhatIsNotKnownIsHeldToo) {
+  link(Link::kOffline);
+  nursery_.spawn("watch",
+                 serve_watch(thread_, make_request(std::string{kPath} + "&resourceVersion=50",
+                                                   "application/vnd.kubernetes.protobuf,"
+                                                   "application/json")));
+  run_until([&] { return exchange_->responded(); });
+  EXPECT_EQ(exchange_->answer.headers.get("content-type"),
+            "application/vnd.kubernetes.protobuf;stream=watch");
+  // The API server has it as JSON only: the client comes back and is told so from the beginning.
+  script()->send(event("MODIFIED", item("a", 70)));
+  link(Link::kOnline);
+  run_until_over();
+  EXPECT_THAT(std::string{pool_.opened[0].headers.get("accept")}, HasSubstr("application/json"));
+  EXPECT_FALSE(exchange_->aborted);
+  EXPECT_EQ(exchange_->body, "");
+}
+
+TEST_F(SessionTest, OfflineAWatchThatWasRefusedIsRefusedAgain) {
+  const auto refusal = script(403);
+  refusal->send(kube::render_status(
+      kube::Encoding::kJson, {.code = 403, .reason = "Forbidden", .message = "not for you"}));
+  refusal->end();
+  watch("&resourceVersion=50");
+  run_until_over();
+  link(Link::kOffline);
+  watch("&resourceVersion=50");
+  run_until_over();
+  EXPECT_EQ(exchange_->answer.status, 403u);
+  EXPECT_THAT(exchange_->body, HasSubstr("not for you"));
+}
+
 TEST_F(SessionTest, OfflineAClientThatIsAheadEndsTheList) {
   shown(50, {item("a", 40)});
   link(Link::kOffline);
