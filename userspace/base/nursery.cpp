@@ -1,15 +1,14 @@
 #include "holdfast/base/nursery.h"
 
-#include "holdfast/base/child.h"
-
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <cassert>
 #include <exception>
+
+#include "holdfast/base/child.h"
 
 namespace holdfast {
 namespace {
@@ -28,17 +27,6 @@ void report(const std::string& name, const std::exception_ptr& failure) {
 }
 
 }  // namespace
-
-Task<> as_child(Task<> work) {
-  std::exception_ptr failure;
-  try {
-    co_await std::move(work);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  co_await boost::asio::this_coro::throw_if_cancelled(false);
-  if (failure) std::rethrow_exception(failure);
-}
 
 Nursery::~Nursery() {
   assert(children_.empty());

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <string_view>
 
 #include "holdfast/base/fd.h"
 
@@ -16,16 +15,6 @@ namespace {
 
 /// Certificates and keys are small; more is not one.
 constexpr std::size_t kMaxFile = 1 << 20;
-
-Result<void> write_all(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const auto n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error::from_errno("writing " + path);
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -78,28 +67,6 @@ void PairFiles::retry() {
 std::string PairFiles::names() const {
   return certificate_.path() == key_.path() ? key_.path()
                                             : certificate_.path() + " and " + key_.path();
-}
-
-Result<void> write_private_file(const std::string& path, const std::string& content) {
-  const std::string temporary = path + ".new";
-  ::unlink(temporary.c_str());
-  Fd fd{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (!fd) return Error::from_errno("creating " + temporary);
-  auto written = write_all(fd.get(), content, temporary);
-  if (written && ::fsync(fd.get()) != 0) written = Error::from_errno("syncing " + temporary);
-  fd.reset();
-  if (written && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    written = Error::from_errno("renaming " + temporary);
-  }
-  if (!written) {
-    ::unlink(temporary.c_str());
-    return written;
-  }
-  const auto directory = std::filesystem::path{path}.parent_path();
-  const Fd parent{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!parent || ::fsync(parent.get()) != 0)
-    return Error::from_errno("syncing " + directory.string());
-  return {};
 }
 
 }  // namespace holdfast::tls

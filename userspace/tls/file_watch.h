@@ -66,7 +66,4 @@ class Complaint {
   std::string last_;
 };
 
-/// Replaces `path` in one step, mode 0600, durable when this returns.
-Result<void> write_private_file(const std::string& path, const std::string& content);
-
 }  // namespace holdfast::tls

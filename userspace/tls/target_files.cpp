@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "holdfast/base/private_file.h"
 #include "tls/file_watch.h"
 
 namespace holdfast::tls {
