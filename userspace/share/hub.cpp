@@ -1,5 +1,7 @@
 #include "share/hub.h"
 
+#include <algorithm>
+
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -137,6 +139,11 @@ bool Hub::covers(kube::ResourceVersion from) const {
 bool Hub::covers_locked(kube::ResourceVersion from) const {
   if (closed_) return false;
   return from >= window_begin_ || (!window_.empty() && window_.front()->base == from);
+}
+
+bool Hub::followed() const {
+  const std::scoped_lock lock{mutex_};
+  return std::ranges::any_of(inboxes_, [](const auto& weak) { return !weak.expired(); });
 }
 
 std::unique_ptr<HubReader> Hub::join(Executor executor, kube::ResourceVersion from) {

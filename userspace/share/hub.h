@@ -73,6 +73,8 @@ class Hub {
   void opened(cache::Query query);
   void publish(HubBatch batch);
   void close();
+  /// True while others go with it.
+  [[nodiscard]] bool followed() const;
 
   // Anyone's.
   /// Null: it ended, or has forgotten what came after `from`.

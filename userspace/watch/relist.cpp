@@ -105,7 +105,7 @@ Task<Session::Outcome> Session::tell_difference(std::unique_ptr<Difference> diff
     co_return Outcome::kCut;
   }
   if (head.status == 401) {
-    co_await end();
+    co_await end("its credential is refused");
     co_return Outcome::kEnded;
   }
   std::optional<std::pair<std::vector<kube::WatchEvent>, kube::ResourceVersion>> told;

@@ -108,7 +108,7 @@ Task<> Session::run() {
       co_return;
     }
     if (seconds_left() == 0u && request_->reply.started()) {
-      co_await end();
+      co_await end("its time is over");
       co_return;
     }
     if (thread_.services.link.state() != upstream::Link::kOffline) {
@@ -276,7 +276,7 @@ Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> at
   }
   // An expired token: a clean end makes the client come back with a fresh one.
   if (status == 401) {
-    co_await end();
+    co_await end("its credential is refused");
     co_return Outcome::kEnded;
   }
   const auto refusal = kube::parse_object(representation_.encoding, Slice::own(std::move(body)));
@@ -312,13 +312,15 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
       co_return Outcome::kEnded;
     }
   } else if (encoding != representation_.encoding) {
-    co_await end();
+    co_await end("it is in another form now");
     co_return Outcome::kEnded;
   } else {
     thread_.services.metrics.watch_resumed(telemetry::ResumeHow::kResume);
   }
   forbidden_since_.reset();
   read::note_allowed(thread_, *request_);
+  // The API server's own yes is as good as a review.
+  reviewed_until_ = SteadyClock::now() + thread_.config->cache.review_ttl;
   if (!recorder_) begin_recording();
   lead();
   set_state(WatchState::kLive);
@@ -330,10 +332,15 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     if (piece->empty()) {
       // The API server ended the watch in order; the client opens the next one itself.
       if (decoder->pending() > 0) break;
-      co_await end();
+      co_await end("the API server ended it");
       co_return Outcome::kEnded;
     }
     if (outdated()) co_return Outcome::kAgain;
+    const bool admitted = co_await may_lead_on();
+    if (!admitted) {
+      co_await end("its permission is gone");
+      co_return Outcome::kEnded;
+    }
     failures_ = 0;
     decoder->feed(piece->view());
     std::string batch;
@@ -371,7 +378,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
     if (initial_done_ && !lead_) lead();
     if (!last && could_join()) co_return Outcome::kAgain;
     if (last) {
-      co_await end();
+      co_await end("after an error event");
       co_return Outcome::kEnded;
     }
   }
@@ -510,7 +517,9 @@ Task<> Session::wait_for_link() {
   }
 }
 
-Task<> Session::end() {
+Task<> Session::end(const char* why) {
+  spdlog::debug("a watch of {} is over at {}: {}", request_->attributes.gvr.resource, delivered_,
+                why);
   co_await request_->reply.write({}, true);
 }
 

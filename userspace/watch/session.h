@@ -74,7 +74,8 @@ class Session {
   [[nodiscard]] bool could_begin();
   [[nodiscard]] std::optional<kube::Status> judge_age(kube::ResourceVersion have) const;
   Task<> wait_for_link();
-  Task<> end();
+  /// In order; `why` is for the log (a literal).
+  Task<> end(const char* why);
 
   /// Begins `behind_` the client where that closes a gap in what is remembered.
   void look_back();
@@ -94,6 +95,9 @@ class Session {
   /// The same of one that might before: a no is asked again within `doubt`, for a moment also what
   /// could not be found out. kUnknown at once where the link is down.
   Task<request::Access> review_again();
+  /// Whether this client may see what comes next, while its stream serves others, too: then it is
+  /// as they are. (An API server asks once, when a watch begins.)
+  Task<bool> may_lead_on();
   /// True once: its stream of its own is one too many.
   [[nodiscard]] bool could_join();
   Task<Outcome> pass_batches(std::shared_ptr<share::Hub> hub,

@@ -86,6 +86,15 @@ Task<request::Access> Session::review_again() {
   co_return access;
 }
 
+Task<bool> Session::may_lead_on() {
+  if (!lead_ || !lead_->hub().followed()) co_return true;
+  auto access = co_await review(thread_.config->cache.review_ttl);
+  if (access != Access::kDenied) co_return true;
+  lead_.reset();  // nobody waits for what becomes of it
+  access = co_await review_again();
+  co_return access != Access::kDenied;
+}
+
 Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
                                              std::unique_ptr<share::HubReader> reader) {
   if (!request_->reply.started()) {
@@ -110,7 +119,7 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
     set_state(away ? WatchState::kHeld : WatchState::kLive);
     if (outdated()) co_return Outcome::kAgain;
     if (is_over()) {
-      co_await end();
+      co_await end("its time is over");
       co_return Outcome::kEnded;
     }
     if (!batch) batch = reader->next();
@@ -121,7 +130,7 @@ Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,
     if (access != Access::kAllowed) access = co_await review_again();
     if (access == Access::kDenied) {
       // Its next request is refused by the API server itself.
-      co_await end();
+      co_await end("its permission is gone");
       co_return Outcome::kEnded;
     }
     // Not known: a stream of its own tells, once there can be one.

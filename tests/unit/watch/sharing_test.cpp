@@ -145,6 +145,39 @@ TEST_F(SharingTest, ARevokedPermissionEndsTheWatch) {
   EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "ADDED secret@106"));
 }
 
+TEST_F(SharingTest, ARevokedPermissionEndsTheLeadersWatchToo) {
+  const auto with_ttl = [this](std::chrono::seconds ttl) {
+    auto changed = std::make_shared<config::Config>(*config_);
+    changed->cache.review_ttl = ttl;
+    thread_.config = changed;
+  };
+  with_ttl(1s);
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  with_ttl(60s);
+  review(true);
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  with_ttl(1s);
+  const auto began = SteadyClock::now();
+  run_until([&] { return SteadyClock::now() - began > 1100ms; });
+  review(false);
+  const auto next = script();  // the other one leads at once
+  review(false);
+  stream->send(event("ADDED", "secret", 106));
+  run_until([&] { return first->ended; });
+  EXPECT_FALSE(first->aborted);
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105"));
+  ASSERT_EQ(pool_.opened.size(), 5u);
+  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer a");
+  EXPECT_EQ(pool_.opened[3].headers.get("authorization"), "Bearer b");
+  EXPECT_THAT(pool_.opened[3].target, HasSubstr("resourceVersion=105"));
+  next->send(event("ADDED", "secret", 106));
+  run_until_has(second, "uid-secret");
+}
+
 TEST_F(SharingTest, OneThatIsOlderThanTheWindowGetsAStreamOfItsOwn) {
   const auto stream = script();
   watch("a", "&resourceVersion=100");
