@@ -12,6 +12,7 @@ find_path(PROTOZERO_INCLUDE_DIR protozero/version.hpp REQUIRED)  # headers only
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(nghttp2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf>=1.1)
+pkg_check_modules(tss2 REQUIRED IMPORTED_TARGET tss2-esys tss2-mu tss2-rc tss2-tcti-device)
 find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
 if(HOLDFAST_BUILD_TESTS)
   find_package(GTest REQUIRED)

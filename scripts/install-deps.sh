@@ -9,14 +9,14 @@ declare -A packages
 # BPF objects and skeletons need clang to linux-libc-dev.
 packages[build]="cmake ninja-build g++ pkg-config ccache
   clang bpftool libbpf-dev libelf-dev zlib1g-dev libc6-dev linux-libc-dev
-  libboost1.81-dev libssl-dev libnghttp2-dev librocksdb-dev
+  libboost1.81-dev libssl-dev libnghttp2-dev librocksdb-dev libtss2-dev
   libspdlog-dev libfmt-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev
   libprotozero-dev libsimdjson-dev prometheus-cpp-dev"
 # By line: unit tests; namespaces and cut links; end-to-end tests; the kernel matrix; lint, Go modules.
 packages[test]="libgtest-dev libgmock-dev
   iproute2 nftables util-linux procps
   curl jq openssl python3 python3-pytest python3-yaml
-  busybox-static qemu-system-x86 xz-utils
+  busybox-static qemu-system-x86 xz-utils swtpm
   clang-format shellcheck git ca-certificates"
 packages[bench]="nghttp2-client nghttp2-server"
 packages[fuzz]="libclang-rt-14-dev"

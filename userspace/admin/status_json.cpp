@@ -132,7 +132,8 @@ Json cache_json(const Status::Cache& cache) {
           {"write_queue_bytes", cache.write_queue_bytes},
           {"reads", by_label<telemetry::CacheResult>(cache.reads)},
           {"write_errors", cache.write_errors},
-          {"problem", cache.problem}};
+          {"problem", cache.problem},
+          {"key", cache.key}};
 }
 
 Status::Cache cache_of(const Json& json) {
@@ -146,6 +147,7 @@ Status::Cache cache_of(const Json& json) {
   read_by_label<telemetry::CacheResult>(json.at("reads"), cache.reads);
   cache.write_errors = json.value("write_errors", std::uint64_t{0});
   cache.problem = json.value("problem", std::string{});
+  cache.key = json.value("key", std::string{});
   return cache;
 }
 

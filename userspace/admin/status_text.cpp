@@ -107,6 +107,14 @@ StatusSection spliced_section(const Status& s) {
   return section;
 }
 
+std::string key_text(const std::string& place) {
+  if (place == "tpm") return "sealed by this machine's TPM";
+  if (place == "file") return "a file beside the data";
+  if (place == "command") return "what cache.key's command prints";
+  if (place == "off") return "none, nothing is encrypted";
+  return place == "memory" ? "in memory" : place;
+}
+
 StatusSection cache_section(const Status& s) {
   const auto& c = s.cache;
   std::string usage = bytes_text(c.bytes) + " of " + bytes_text(c.budget_bytes);
@@ -119,6 +127,7 @@ StatusSection cache_section(const Status& s) {
   section.rows.push_back({"Usage", usage});
   section.rows.push_back({"Holds", std::to_string(c.objects) + " objects in " +
                                        std::to_string(c.collections) + " collections"});
+  if (!c.key.empty()) section.rows.push_back({"Key", key_text(c.key)});
   section.rows.push_back({"Reads", numbers_text<telemetry::CacheResult>(c.reads)});
   if (c.evictions > 0) section.rows.push_back({"Evictions", std::to_string(c.evictions)});
   if (c.write_errors > 0) {

@@ -121,6 +121,7 @@ admin::Status AdminSource::status() {
   out.cache.write_queue_bytes = stats.queue_bytes;
   out.cache.write_errors = stats.write_errors;
   out.cache.problem = view.cache_problem;
+  out.cache.key = cache::to_string(parts_.store.key_place());
   for (std::size_t i = 0; i < telemetry::kCacheResults; ++i) {
     out.cache.reads[i] = parts_.metrics.cache_reads(static_cast<telemetry::CacheResult>(i));
   }

@@ -33,7 +33,8 @@ Result<std::unique_ptr<cache::Store>> StoreOpener::open(cache::StoreOptions opti
   auto store = cache::Store::open(options, clock);
   if (store || can_not_work(store.error())) return store;
   problem_ = store.error().to_string();
-  telemetry::log(spdlog::level::err, "the cache is in memory only until the disk can be used",
+  telemetry::log(spdlog::level::err,
+                 "the cache is in memory only until its disk and its key can be used",
                  {{"error", problem_}});
   options_ = options;
   store = cache::Store::open_in_memory(std::move(options), clock);

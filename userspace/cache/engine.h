@@ -6,6 +6,7 @@
 #include "cache/archive.h"
 #include "cache/cluster.h"
 #include "cache/sealer.h"
+#include "cache/store_key.h"
 #include "cache/writer.h"
 #include "holdfast/cache/store.h"
 
@@ -14,12 +15,17 @@ namespace holdfast::cache {
 /// What recorders, snapshots and the store share; it lives as long as any of them.
 struct Engine {
   Engine(const StoreKey& key, const Clock& c)
-      : clock{c}, keys{key.names}, sealer{key.sealing}, credential_key{key.credentials} {}
+      : clock{c},
+        keys{key.names},
+        sealer{key.sealing},
+        credential_key{key.credentials},
+        key_place{key.place} {}
 
   const Clock& clock;
   const Keys keys;
   const Sealer sealer;
   const std::string credential_key;
+  const KeyPlace key_place;
   Counters counters;
   std::atomic<std::uint64_t> budget{0};  ///< bytes on disk
   bool persistent = true;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -28,20 +27,5 @@ class Sealer {
   std::string secret_;
   std::uint64_t instance_;
 };
-
-/// The secrets that are derived from the store's key.
-struct StoreKey {
-  std::string sealing;      ///< empty with `off`
-  std::string names;        ///< 32 bytes
-  std::string credentials;  ///< 32 bytes: Store::hmac_key
-};
-
-/// The key by `source`, as cache.key has it. auto, file and off read `cache.key` in `directory`, or
-/// make it (32 random bytes, 0600); a file of another length is replaced. command:… see
-/// key_command.h. kUnsupported for tpm, kInvalidArgument for anything else, kRefused when the file
-/// can be read by others.
-Result<StoreKey> load_store_key(const std::filesystem::path& directory, std::string_view source);
-/// One that nobody else has, and that is not kept.
-Result<StoreKey> make_store_key();
 
 }  // namespace holdfast::cache

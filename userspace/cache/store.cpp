@@ -258,6 +258,7 @@ class RocksStore final : public Store {
             .write_errors = counters.write_errors,
             .persistent = engine_->persistent};
   }
+  [[nodiscard]] KeyPlace key_place() const override { return engine_->key_place; }
   [[nodiscard]] std::vector<CollectionInfo> collections() const override {
     return list_collections(*engine_);
   }

@@ -1,22 +1,21 @@
-#include <fcntl.h>
+#include "cache/store_key.h"
+
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
 
 #include "cache/key_command.h"
-#include "cache/sealer.h"
-#include "holdfast/base/fd.h"
+#include "holdfast/base/private_file.h"
 
 namespace holdfast::cache {
 namespace {
 
 constexpr std::size_t kKeyBytes = 32;
+constexpr std::size_t kMaxSealed = 4096;  // bytes
 constexpr std::chrono::seconds kCommandLimit{10};
 
 std::string derive(std::string_view master, std::string_view purpose) {
@@ -27,18 +26,8 @@ std::string derive(std::string_view master, std::string_view purpose) {
   return {reinterpret_cast<const char*>(out.data()), kKeyBytes};
 }
 
-Result<std::string> read_key(const std::filesystem::path& path, int fd) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return Error::from_errno(path.string());
-  if (!S_ISREG(info.st_mode) || (info.st_mode & 077) != 0 || info.st_uid != ::geteuid())
-    return make_error(Errc::kRefused,
-                      path.string() + " must be a file of this user's own with mode 0600");
-  std::string key(kKeyBytes + 1, '\0');
-  const auto size = ::read(fd, key.data(), key.size());
-  if (size != static_cast<ssize_t>(kKeyBytes))
-    return make_error(Errc::kCorrupt, path.string() + " does not hold 32 bytes");
-  key.resize(kKeyBytes);
-  return key;
+bool is(const Error& error, Errc code) {
+  return error.code == make_error_code(code);
 }
 
 Result<std::string> random_key() {
@@ -48,61 +37,126 @@ Result<std::string> random_key() {
   return key;
 }
 
-/// Written beside and renamed, so that a crash leaves a whole key or none.
-Result<std::string> make_key(const std::filesystem::path& path) {
-  auto key = random_key();
-  if (!key) return key;
-  const std::string beside = path.string() + ".new";
-  ::unlink(beside.c_str());
-  Fd fd{::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (!fd || ::write(fd.get(), key->data(), key->size()) != static_cast<ssize_t>(key->size()) ||
-      ::fsync(fd.get()) != 0 || ::rename(beside.c_str(), path.c_str()) != 0)
-    return Error::from_errno(path.string());
-  return key;
+void say_replaced(const std::string& path, const std::string& why) {
+  spdlog::warn("cache: {}: {}; making another key, and so a fresh cache", path, why);
 }
 
-Result<std::string> master_from_file(const std::filesystem::path& directory) {
-  const auto path = directory / "cache.key";
-  Fd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  if (!fd && errno != ENOENT) return Error::from_errno(path.string());
-  if (!fd) return make_key(path);
-  auto key = read_key(path, fd.get());
-  if (key || key.error().code != make_error_code(Errc::kCorrupt)) return key;
-  spdlog::warn("cache: {}: making another key, and so a fresh cache", key.error().to_string());
-  return make_key(path);
+Result<std::string> master_from_file(const std::string& path) {
+  auto key = read_private_file(path, kKeyBytes);
+  if (key && key->size() == kKeyBytes) return key;
+  const bool damaged = key || is(key.error(), Errc::kTooLarge);
+  if (!damaged && !is(key.error(), Errc::kNotFound)) return key;
+  if (damaged) say_replaced(path, "it does not hold 32 bytes");
+  auto made = random_key();
+  if (!made) return made;
+  if (auto kept = write_private_file(path, *made); !kept) return kept.error();
+  return made;
 }
 
-StoreKey derive_all(std::string& master, bool sealed) {
-  StoreKey out{.sealing = sealed ? derive(master, "holdfast values 1") : std::string{},
+Result<std::string> make_sealed(const std::string& path, Tpm& tpm) {
+  auto made = random_key();
+  if (!made) return made;
+  const auto sealed = tpm.seal(*made);
+  if (!sealed) return sealed.error();
+  if (auto kept = write_private_file(path, *sealed); !kept) return kept.error();
+  return made;
+}
+
+Result<std::string> master_from_tpm(const std::string& path, const TpmOpener& open) {
+  const auto sealed = read_private_file(path, kMaxSealed);
+  const bool damaged = !sealed && is(sealed.error(), Errc::kTooLarge);
+  if (!sealed && !damaged && !is(sealed.error(), Errc::kNotFound)) return sealed;
+  auto tpm = open();
+  if (!tpm) return make_error(Errc::kUnavailable, "cache.key: " + tpm.error().to_string());
+  if (sealed) {
+    auto key = (*tpm)->unseal(*sealed);
+    if (key && key->size() == kKeyBytes) return key;
+    if (!key && !is(key.error(), Errc::kCorrupt)) return key;
+    say_replaced(path, key ? "it does not hold 32 bytes" : key.error().message);
+  } else if (damaged) {
+    say_replaced(path, "it is no sealed key");
+  }
+  return make_sealed(path, **tpm);
+}
+
+StoreKey derive_all(std::string& master, KeyPlace place) {
+  StoreKey out{.sealing = place == KeyPlace::kOff ? "" : derive(master, "holdfast values 1"),
                .names = derive(master, "holdfast names 1"),
-               .credentials = derive(master, "holdfast credentials 1")};
+               .credentials = derive(master, "holdfast credentials 1"),
+               .place = place};
   OPENSSL_cleanse(master.data(), master.size());
   return out;
 }
 
+Result<StoreKey> derive_all(Result<std::string> master, KeyPlace place) {
+  if (!master) return master.error();
+  return derive_all(*master, place);
+}
+
+/// A cache that is there stays what it is. A TPM that is away for once does not change that: with a
+/// key of another place all of it would be lost.
+Result<StoreKey> choose(const std::string& file, const std::string& sealed, const TpmOpener& open) {
+  std::error_code ignored;
+  if (std::filesystem::exists(sealed, ignored))
+    return derive_all(master_from_tpm(sealed, open), KeyPlace::kTpm);
+  if (!std::filesystem::exists(file, ignored)) {
+    auto tpm = open();
+    if (tpm) {
+      auto made = make_sealed(sealed, **tpm);
+      if (made) return derive_all(std::move(made), KeyPlace::kTpm);
+      spdlog::warn("cache: the key is not sealed: {}", made.error().to_string());
+    } else if (!is(tpm.error(), Errc::kNotFound)) {
+      spdlog::warn("cache: the key is not sealed: {}", tpm.error().to_string());
+    }
+  }
+  return derive_all(master_from_file(file), KeyPlace::kFile);
+}
+
 }  // namespace
 
-Result<StoreKey> load_store_key(const std::filesystem::path& directory, std::string_view source) {
+std::string_view to_string(KeyPlace place) {
+  switch (place) {
+    case KeyPlace::kOff:
+      return "off";
+    case KeyPlace::kFile:
+      return "file";
+    case KeyPlace::kCommand:
+      return "command";
+    case KeyPlace::kTpm:
+      return "tpm";
+    case KeyPlace::kMemory:
+      break;
+  }
+  return "memory";
+}
+
+Result<std::unique_ptr<Tpm>> open_node_tpm() {
+  std::error_code ignored;
+  if (!std::filesystem::exists(Tpm::kDevice, ignored)) {
+    return make_error(Errc::kNotFound,
+                      std::string{"this machine has no TPM 2.0 at "} + Tpm::kDevice);
+  }
+  return Tpm::open_device(Tpm::kDevice);
+}
+
+Result<StoreKey> load_store_key(const std::filesystem::path& directory, std::string_view source,
+                                const TpmOpener& tpm) {
   constexpr std::string_view kCommand = "command:";
-  if (source == "tpm")
-    return make_error(Errc::kUnsupported,
-                      "cache.key: this version does not talk to a TPM by itself; use command: with "
-                      "a program that does (systemd-creds decrypt, tpm2_unseal), or file");
-  const bool command = source.starts_with(kCommand);
-  if (!command && source != "auto" && source != "file" && source != "off")
-    return make_error(Errc::kInvalidArgument,
-                      "cache.key: expected auto, tpm, file, command:… or off");
-  auto master = command
-                    ? key_from_command(std::string{source.substr(kCommand.size())}, kCommandLimit)
-                    : master_from_file(directory);
-  if (!master) return master.error();
-  return derive_all(*master, source != "off");
+  const std::string file = directory / "cache.key", sealed = directory / "cache.key.tpm";
+  if (source == "auto") return choose(file, sealed, tpm);
+  if (source == "tpm") return derive_all(master_from_tpm(sealed, tpm), KeyPlace::kTpm);
+  if (source == "file") return derive_all(master_from_file(file), KeyPlace::kFile);
+  if (source == "off") return derive_all(master_from_file(file), KeyPlace::kOff);
+  if (source.starts_with(kCommand)) {
+    return derive_all(key_from_command(std::string{source.substr(kCommand.size())}, kCommandLimit),
+                      KeyPlace::kCommand);
+  }
+  return make_error(Errc::kInvalidArgument,
+                    "cache.key: expected auto, tpm, file, command:… or off");
 }
 
 Result<StoreKey> make_store_key() {
-  auto master = random_key();
-  if (!master) return master.error();
-  return derive_all(*master, true);
+  return derive_all(random_key(), KeyPlace::kMemory);
 }
 
 }  // namespace holdfast::cache

@@ -86,18 +86,18 @@ Action action_of(config::CacheAction action) {
 
 constexpr std::string_view kTokenResource = "serviceaccounts/token";
 
-/// Whoever reads a replayable token from a disk is that service account: it is kept in memory
-/// unless a rule names the very resource, which is the operator saying so.
+/// Whoever reads a replayable token from a disk is that service account. It goes there under a key
+/// that is sealed, or where a rule names the very resource, which is the operator saying so.
 Decision decide_token(const RequestAttributes& request, const RequestContext& context,
                       const config::Config& config) {
   for (std::size_t i = 0; i < config.cache.rules.size(); ++i) {
     const auto& rule = config.cache.rules[i];
     if (!rule_matches(rule, request, context)) continue;
     const auto action = action_of(rule.action);
-    if (action == Action::kCache && rule.resource != kTokenResource) break;
+    if (action == Action::kCache && rule.resource != kTokenResource && !context.key_sealed) break;
     return {action, Reason::kRule, static_cast<int>(i)};
   }
-  return {Action::kMemory, Reason::kToken};
+  return {context.key_sealed ? Action::kCache : Action::kMemory, Reason::kToken};
 }
 
 }  // namespace

@@ -54,11 +54,13 @@ cache::RecordOptions record_options(const Request& request, policy::Action actio
   return options;
 }
 
-policy::RequestContext policy_context(const Request& request) {
+policy::RequestContext policy_context(const ThreadContext& thread, const Request& request) {
   const auto& process = request.client->process;
-  policy::RequestContext context{.executable = process.executable,
-                                 .user_agent = request.head().headers.get("user-agent"),
-                                 .upgrade = !request.head().upgrade.empty()};
+  policy::RequestContext context{
+      .executable = process.executable,
+      .user_agent = request.head().headers.get("user-agent"),
+      .upgrade = !request.head().upgrade.empty(),
+      .key_sealed = thread.services.store.key_place() == cache::KeyPlace::kTpm};
   if (request.principal) {
     context.username = request.principal->username;
     context.node_component = request.principal->is_node_component();
@@ -81,13 +83,14 @@ bool is_write(kube::Verb verb) {
 }
 
 // How a read of the same object may be remembered: what a write shows of it goes no other way.
-policy::Action action_of_read(const Request& request, const config::Config& config) {
+policy::Action action_of_read(const ThreadContext& thread, const Request& request) {
+  const auto& config = *thread.config;
   // A rule may speak of a principal that is not known yet.
   if (!request.principal && rules_name_principals(config)) return policy::Action::kMemory;
   auto read = request.attributes;
   read.verb = kube::Verb::kGet;
   read.subresource.clear();
-  return policy::decide(read, policy_context(request), config).action;
+  return policy::decide(read, policy_context(thread, request), config).action;
 }
 
 Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
@@ -122,10 +125,10 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
     }
   }
   const auto decision =
-      policy::decide(request->attributes, policy_context(*request), *thread.config);
-  request->record = record_options(*request, is_write(request->attributes.verb)
-                                                 ? action_of_read(*request, *thread.config)
-                                                 : decision.action);
+      policy::decide(request->attributes, policy_context(thread, *request), *thread.config);
+  request->record =
+      record_options(*request, is_write(request->attributes.verb) ? action_of_read(thread, *request)
+                                                                  : decision.action);
   request->principal.reset();
   const auto offline = writes::OfflineWrite::of(thread, request, decision.action);
 

@@ -66,6 +66,7 @@ struct Status {
     std::array<std::uint64_t, telemetry::kCacheResults> reads{};
     std::uint64_t write_errors = 0;
     std::string problem;  ///< why it is in memory only; empty: it is on disk
+    std::string key;      ///< where its key lies: tpm, file, command, off, memory
   };
 
   std::string version, commit, node;

@@ -114,8 +114,20 @@ struct StoreOptions {
   std::filesystem::path directory;
   std::uint64_t budget = std::uint64_t{1} << 30;  ///< bytes on disk
   std::size_t queue_bytes = 64u << 20;            ///< write-behind bound
-  std::string key_source = "auto";                ///< cache.key: auto | file | off | …
+  std::string key_source = "auto";                ///< cache.key: auto | tpm | file | off | …
 };
+
+/// Where the key lies that the cache is encrypted with.
+enum class KeyPlace : std::uint8_t {
+  kOff,      ///< `off`: nothing is encrypted
+  kFile,     ///< beside the data: protects discarded disks and backups of the data alone
+  kCommand,  ///< wherever the operator has it
+  kTpm,      ///< sealed: it opens on this machine only
+  kMemory,   ///< as the cache itself: gone with the process
+};
+
+/// tpm, file and so on, as cache.key has it; memory.
+std::string_view to_string(KeyPlace place);
 
 struct StoreStats {
   std::uint64_t disk_bytes = 0, budget_bytes = 0, objects = 0, collections = 0, evictions = 0;
@@ -213,6 +225,7 @@ class Store {
   /// Secret of this store for keyed hashes (32 bytes; survives restarts with the store).
   [[nodiscard]] virtual std::string hmac_key() const = 0;
   [[nodiscard]] virtual StoreStats stats() const = 0;
+  [[nodiscard]] virtual KeyPlace key_place() const = 0;
   /// For people; any thread.
   [[nodiscard]] virtual std::vector<CollectionInfo> collections() const = 0;
   /// Looks at `rows` rows at most (20,000 take some 100 ms).

@@ -50,7 +50,8 @@ struct RequestContext {
   std::string_view executable;  ///< path
   std::string_view user_agent;
   std::string_view pod_namespace, pod;
-  bool upgrade = false;  ///< the request asks for another protocol
+  bool upgrade = false;     ///< the request asks for another protocol
+  bool key_sealed = false;  ///< what is on disk opens on this machine only (cache::KeyPlace::kTpm)
 };
 
 /// A create of `serviceaccounts/token` that counts (no dryRun): what a kubelet asks for its pods.

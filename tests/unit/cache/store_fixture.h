@@ -196,7 +196,7 @@ class StoreTest : public ::testing::Test {
   FakeClock clock_;
   std::uint64_t budget_ = std::uint64_t{1} << 30;
   std::size_t queue_bytes_ = 64u << 20;
-  std::string key_source_ = "auto";
+  std::string key_source_ = "file";
   std::unique_ptr<Store> store_;
 };
 

@@ -126,6 +126,21 @@ TEST(Decide, EachPatternOfARule) {
   }
 }
 
+TEST(Decide, UnderASealedKeyAKubeletsTokenMayBeOnDisk) {
+  constexpr const char* kTarget = "/api/v1/namespaces/a/serviceaccounts/b/token";
+  const RequestContext kubelet{
+      .username = "system:node:edge-1", .node_component = true, .key_sealed = true};
+  EXPECT_EQ(decide_for("POST", kTarget, kubelet).action, Action::kCache);
+  EXPECT_EQ(decide_for("POST", kTarget, kubelet, with_rules("{action: cache}")).action,
+            Action::kCache);
+  EXPECT_EQ(decide_for("POST", kTarget, kubelet,
+                       with_rules("{resource: serviceaccounts/token, action: memory}"))
+                .action,
+            Action::kMemory);
+  const RequestContext pod{.username = "system:serviceaccount:a:b", .key_sealed = true};
+  EXPECT_EQ(decide_for("POST", kTarget, pod).action, Action::kForward);
+}
+
 // Whoever reads a replayable token from a disk is that service account.
 TEST(Decide, AKubeletsTokenIsOnDiskOnlyWhenARuleNamesIt) {
   constexpr const char* kTarget = "/api/v1/namespaces/a/serviceaccounts/b/token";
