@@ -31,6 +31,7 @@
 #include "holdfast/config/reloader.h"
 #include "holdfast/kernel/listener_address.h"
 #include "holdfast/kernel/own_traffic.h"
+#include "holdfast/policy/decision.h"
 #include "holdfast/telemetry/log.h"
 #include "lease/book.h"
 #include "request/denials.h"
@@ -392,6 +393,9 @@ Result<void> WorkerImpl::build_requester() {
 Result<void> WorkerImpl::build_threads() {
   writes_.reset(new writes::Shared{.tokens = {store_->hmac_key(), store_->credentials(), clock_},
                                    .events = {}});
+  // Those of before another configuration, too.
+  const bool sealed = store_->key_place() == cache::KeyPlace::kTpm;
+  if (!policy::may_keep_tokens(*config_, sealed)) writes_->tokens.clear();
   services_.reset(new request::Services{*store_, *identities_, *pods_, *link_, metrics_, trace_,
                                         clock_, leases_, *writes_, shared_, denials_});
   const auto& probe = config_->upstream.probe;
@@ -575,7 +579,8 @@ Task<> WorkerImpl::maintenance() {
     reloader_->poll();
     keep_splices();
     if (opener_.usable_again() && !restarting_) {
-      telemetry::log(spdlog::level::info, "the disk can be used again: starting anew with it");
+      telemetry::log(spdlog::level::info,
+                     "the cache's disk and key can be used again: starting anew with them");
       restarting_ = true;
       ::kill(::getpid(), SIGTERM);
     }

@@ -107,6 +107,12 @@ bool is_token_request(const RequestAttributes& request) {
          request.subresource == "token" && request.verb == Verb::kCreate && !request.dry_run;
 }
 
+bool may_keep_tokens(const config::Config& config, bool key_sealed) {
+  return key_sealed || std::ranges::any_of(config.cache.rules, [](const config::CacheRule& rule) {
+           return rule.action == config::CacheAction::kCache && rule.resource == kTokenResource;
+         });
+}
+
 Decision decide(const RequestAttributes& request, const RequestContext& context,
                 const config::Config& config) {
   if (context.upgrade) return {Action::kTunnel, Reason::kUpgrade};

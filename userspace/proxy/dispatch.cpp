@@ -126,9 +126,11 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
   }
   const auto decision =
       policy::decide(request->attributes, policy_context(thread, *request), *thread.config);
+  // A TokenRequest shows no object: what is kept of it was decided for itself.
+  const bool shows_object =
+      is_write(request->attributes.verb) && !policy::is_token_request(request->attributes);
   request->record =
-      record_options(*request, is_write(request->attributes.verb) ? action_of_read(thread, *request)
-                                                                  : decision.action);
+      record_options(*request, shows_object ? action_of_read(thread, *request) : decision.action);
   request->principal.reset();
   const auto offline = writes::OfflineWrite::of(thread, request, decision.action);
 

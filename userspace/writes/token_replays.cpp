@@ -96,6 +96,7 @@ void TokenReplays::clear() {
   const std::lock_guard lock{mutex_};
   entries_.clear();
   bytes_ = 0;
+  if (on_disk_.empty()) return;
   for (const auto& name : on_disk_) (void)disk_.erase(name);
   on_disk_.clear();
   write_index(disk_, on_disk_);

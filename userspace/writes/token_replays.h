@@ -35,7 +35,7 @@ class TokenReplays {
   std::optional<TokenAnswer> find(const identity::CredentialHash& name, cache::Residence residence);
   /// The API server refused this request just now.
   void forget(const identity::CredentialHash& name);
-  /// It is another cluster than before.
+  /// It is another cluster than before, or none of them may be on disk.
   void clear();
 
  private:

@@ -57,6 +57,9 @@ struct RequestContext {
 /// A create of `serviceaccounts/token` that counts (no dryRun): what a kubelet asks for its pods.
 bool is_token_request(const kube::RequestAttributes& request);
 
+/// Whether any answer to such a request may be on disk.
+bool may_keep_tokens(const config::Config& config, bool key_sealed);
+
 /// Pure; the same answer for the same arguments. Costs a glob or six per rule.
 Decision decide(const kube::RequestAttributes& request, const RequestContext& context,
                 const config::Config& config);

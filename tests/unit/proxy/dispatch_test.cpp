@@ -114,6 +114,59 @@ TEST_F(DispatchTest, ARuleOfMemoryHoldsForWrites) {
   EXPECT_EQ(offline(kOne), 200u);
 }
 
+/// It expires in 2099; nobody checks its signature here.
+const std::string kToken =
+    "eyJhbGciOiJSUzI1NiJ9."
+    "eyJpc3MiOiJodHRwczovL2siLCJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6YXBwczphcHAiLCJleHAiOjQwNzA5MD"
+    "g4MDB9."
+    "c2ln";
+
+/// A kubelet asks for a token, twice: the second time offline.
+class TokenDispatchTest : public DispatchTest {
+ protected:
+  void ask(unsigned expected) {
+    make_exchange("POST", "/api/v1/namespaces/apps/serviceaccounts/app/token", "application/json")
+        ->may_forward = true;
+    exchange_->sent =
+        Slice::own(R"({"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",)"
+                   R"("metadata":{},"spec":{"audiences":["a"],"expirationSeconds":3607}})");
+    nursery_.spawn("dispatch", dispatch(thread_, exchange_));
+    run_until_over();
+    EXPECT_EQ(exchange_->answer.status, expected);
+    store_->drain();
+  }
+  void ask_twice() {
+    registry_->learn(credential_, {.username = "system:node:edge-1", .groups = {"system:nodes"}});
+    const auto upstream = script(201);
+    upstream->send(
+        R"({"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",)"
+        R"("metadata":{"name":"app"},"spec":{"audiences":["a"],"expirationSeconds":3607},)"
+        R"("status":{"token":")" +
+        kToken + R"(","expirationTimestamp":"2099-01-01T00:00:00Z"}})");
+    upstream->end();
+    ask(201);
+    link(Link::kOffline);
+    ask(201);
+    EXPECT_THAT(exchange_->body, HasSubstr(kToken));
+  }
+  /// The names of the answers that are on disk.
+  std::string on_disk() { return store_->credentials().get_named("token-replays").value_or(""); }
+};
+
+TEST_F(TokenDispatchTest, AKubeletsTokenIsInMemoryOnly) {
+  ask_twice();
+  EXPECT_EQ(on_disk(), "") << "its account may be there: that is another question";
+}
+
+TEST_F(TokenDispatchTest, ARuleThatNamesItPutsItOnDisk) {
+  config::CacheRule rule;
+  rule.resource = "serviceaccounts/token";
+  rule.action = config::CacheAction::kCache;
+  config_->cache.rules.push_back(rule);
+  ask_twice();
+  EXPECT_NE(on_disk(), "");
+}
+
 TEST_F(DispatchTest, WhatWeCantReadTheApiServerMay) {
   const std::string target = std::string{kList} + "?limit=many";
   EXPECT_EQ(online("GET", target, 200, "its answer"), 200u);

@@ -130,7 +130,7 @@ class FakeExchange final : public http::Exchange {
       : head_{std::move(head)}, context_{std::move(context)} {}
   const http::RequestHead& request() const override { return head_; }
   const std::shared_ptr<void>& context() const override { return context_; }
-  Task<Result<Slice>> read() override { co_return Slice{}; }
+  Task<Result<Slice>> read() override { co_return std::exchange(sent, Slice{}); }
   Task<Result<void>> respond(http::ResponseHead head, bool end) override {
     answer = std::move(head);
     ended = end;
@@ -147,6 +147,7 @@ class FakeExchange final : public http::Exchange {
     co_return make_error(Errc::kUnsupported);
   }
 
+  Slice sent;  ///< the request's body
   http::ResponseHead answer{.status = 0};
   std::string body;
   bool ended = false, aborted = false;

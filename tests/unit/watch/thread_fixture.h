@@ -72,6 +72,7 @@ class ThreadTest : public cache::StoreTest {
     client->close = [this] { closed_ = true; };
     http::RequestHead head{.method = method, .target = target};
     head.headers.add("accept", accept);
+    if (method != "GET") head.headers.add("content-type", "application/json");
     head.headers.add("authorization", "Bearer " + credential_.token);
     exchange_ = std::make_shared<FakeExchange>(head, client);
     return client;
