@@ -1,5 +1,6 @@
 #include "cache/store_key.h"
 
+#include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -7,16 +8,23 @@
 #include <spdlog/spdlog.h>
 
 #include <array>
+#include <atomic>
+#include <future>
+#include <thread>
 
 #include "cache/key_command.h"
 #include "holdfast/base/private_file.h"
 
 namespace holdfast::cache {
+
+using namespace std::chrono_literals;
+
 namespace {
 
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kMaxSealed = 4096;  // bytes
-constexpr std::chrono::seconds kCommandLimit{10};
+constexpr std::chrono::seconds kCommandLimit{10}, kTpmLimit{15};
+constexpr std::chrono::milliseconds kDeviceLimit{5000}, kDevicePause{100};
 
 std::string derive(std::string_view master, std::string_view purpose) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> out;
@@ -37,7 +45,10 @@ Result<std::string> random_key() {
   return key;
 }
 
-void say_replaced(const std::string& path, const std::string& why) {
+/// What is there is kept as PATH.old: the verdict may be a mistake.
+void set_aside(const std::string& path, const std::string& why) {
+  std::error_code ignored;
+  std::filesystem::rename(path, path + ".old", ignored);
   spdlog::warn("cache: {}: {}; making another key, and so a fresh cache", path, why);
 }
 
@@ -46,17 +57,52 @@ Result<std::string> master_from_file(const std::string& path) {
   if (key && key->size() == kKeyBytes) return key;
   const bool damaged = key || is(key.error(), Errc::kTooLarge);
   if (!damaged && !is(key.error(), Errc::kNotFound)) return key;
-  if (damaged) say_replaced(path, "it does not hold 32 bytes");
+  if (damaged) set_aside(path, "it does not hold 32 bytes");
   auto made = random_key();
   if (!made) return made;
   if (auto kept = write_private_file(path, *made); !kept) return kept.error();
   return made;
 }
 
-Result<std::string> make_sealed(const std::string& path, Tpm& tpm) {
+using TpmWork = std::function<Result<std::string>(Tpm&)>;
+
+/// A chip or its driver may hang: nobody waits for that longer than this. A thread is left behind
+/// then, and no second one beside it.
+Result<std::string> with_tpm(const TpmOpener& open, TpmWork work) {
+  static std::atomic<bool> busy{false};
+  if (busy.exchange(true)) return make_error(Errc::kUnavailable, "the TPM still does not answer");
+  auto promise = std::make_shared<std::promise<Result<std::string>>>();
+  auto answer = promise->get_future();
+  std::thread{[promise, open, work = std::move(work)] {
+    Result<std::string> out = make_error(Errc::kUnavailable);
+    {
+      const auto tpm = open();
+      out = tpm ? work(**tpm) : Result<std::string>{tpm.error()};
+    }
+    busy = false;
+    promise->set_value(std::move(out));
+  }}.detach();
+  if (answer.wait_for(kTpmLimit) == std::future_status::ready) return answer.get();
+  return make_error(Errc::kUnavailable, "the TPM does not answer");
+}
+
+/// At a boot its driver may come a moment after us.
+TpmOpener patient(TpmOpener open) {
+  return [open = std::move(open)] {
+    auto tpm = open();
+    for (auto waited = 0ms; !tpm && is(tpm.error(), Errc::kNotFound) && waited < kDeviceLimit;
+         waited += kDevicePause) {
+      std::this_thread::sleep_for(kDevicePause);
+      tpm = open();
+    }
+    return tpm;
+  };
+}
+
+Result<std::string> make_sealed(const std::string& path, const TpmOpener& open) {
   auto made = random_key();
   if (!made) return made;
-  const auto sealed = tpm.seal(*made);
+  const auto sealed = with_tpm(open, [secret = *made](Tpm& tpm) { return tpm.seal(secret); });
   if (!sealed) return sealed.error();
   if (auto kept = write_private_file(path, *sealed); !kept) return kept.error();
   return made;
@@ -64,19 +110,23 @@ Result<std::string> make_sealed(const std::string& path, Tpm& tpm) {
 
 Result<std::string> master_from_tpm(const std::string& path, const TpmOpener& open) {
   const auto sealed = read_private_file(path, kMaxSealed);
-  const bool damaged = !sealed && is(sealed.error(), Errc::kTooLarge);
-  if (!sealed && !damaged && !is(sealed.error(), Errc::kNotFound)) return sealed;
-  auto tpm = open();
-  if (!tpm) return make_error(Errc::kUnavailable, "cache.key: " + tpm.error().to_string());
   if (sealed) {
-    auto key = (*tpm)->unseal(*sealed);
+    auto key = with_tpm(patient(open), [blob = *sealed](Tpm& tpm) { return tpm.unseal(blob); });
     if (key && key->size() == kKeyBytes) return key;
-    if (!key && !is(key.error(), Errc::kCorrupt)) return key;
-    say_replaced(path, key ? "it does not hold 32 bytes" : key.error().message);
-  } else if (damaged) {
-    say_replaced(path, "it is no sealed key");
+    if (!key && !is(key.error(), Errc::kCorrupt)) {
+      return make_error(Errc::kUnavailable,
+                        fmt::format("cache.key: {} (to go on without what it sealed, remove {})",
+                                    key.error().to_string(), path));
+    }
+    set_aside(path, key ? "it does not hold 32 bytes" : key.error().message);
+  } else if (is(sealed.error(), Errc::kTooLarge)) {
+    set_aside(path, "it is no sealed key");
+  } else if (!is(sealed.error(), Errc::kNotFound)) {
+    return sealed;
   }
-  return make_sealed(path, **tpm);
+  auto made = make_sealed(path, patient(open));
+  if (!made) return make_error(Errc::kUnavailable, "cache.key: " + made.error().to_string());
+  return made;
 }
 
 StoreKey derive_all(std::string& master, KeyPlace place) {
@@ -100,14 +150,9 @@ Result<StoreKey> choose(const std::string& file, const std::string& sealed, cons
   if (std::filesystem::exists(sealed, ignored))
     return derive_all(master_from_tpm(sealed, open), KeyPlace::kTpm);
   if (!std::filesystem::exists(file, ignored)) {
-    auto tpm = open();
-    if (tpm) {
-      auto made = make_sealed(sealed, **tpm);
-      if (made) return derive_all(std::move(made), KeyPlace::kTpm);
-      spdlog::warn("cache: the key is not sealed: {}", made.error().to_string());
-    } else if (!is(tpm.error(), Errc::kNotFound)) {
-      spdlog::warn("cache: the key is not sealed: {}", tpm.error().to_string());
-    }
+    auto made = make_sealed(sealed, open);
+    if (made) return derive_all(std::move(made), KeyPlace::kTpm);
+    spdlog::info("cache: the key is a file, not sealed: {}", made.error().to_string());
   }
   return derive_all(master_from_file(file), KeyPlace::kFile);
 }

@@ -8,7 +8,6 @@
 #include <tss2/tss2_tcti_device.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
@@ -44,7 +43,7 @@ bool lacks_password(TSS2_RC rc) {
 constexpr TPMT_SYM_DEF kSessionCipher{
     .algorithm = TPM2_ALG_AES, .keyBits = {.aes = 128}, .mode = {.aes = TPM2_ALG_CFB}};
 
-/// The TCG's template for a storage root key, ECC P-256. The same seed gives the same key each
+/// A storage root key, ECC P-256, much as the TCG has it. The same seed gives the same key each
 /// time.
 TPM2B_PUBLIC primary_template() {
   TPM2B_PUBLIC out{};
@@ -106,8 +105,6 @@ class EsysTpm final : public Tpm {
   }
 
   Result<void> connect(Transport transport, const char* where) {
-    // The library would write each failure to stderr, too, in a form of its own.
-    ::setenv("TSS2_LOG", "all+none", 0);
     std::size_t size = 0;
     auto rc = transport(nullptr, &size, where);
     if (rc != TSS2_RC_SUCCESS) return failure(Errc::kUnavailable, where, rc);
@@ -183,8 +180,9 @@ class EsysTpm final : public Tpm {
     auto rc = Esys_Load(context_, parent.id(), session.id(), ESYS_TR_NONE, ESYS_TR_NONE, &priv,
                         &pub, object.out());
     if (rc != TSS2_RC_SUCCESS) {
-      return failure(is_verdict(rc) && !lacks_password(rc) ? Errc::kCorrupt : Errc::kUnavailable,
-                     "loading the sealed key", rc);
+      // About what was given to it, not about a handle or a session.
+      const bool judged = is_verdict(rc) && (rc & TPM2_RC_P) != 0 && !lacks_password(rc);
+      return failure(judged ? Errc::kCorrupt : Errc::kUnavailable, "loading the sealed key", rc);
     }
     Owned<TPM2B_SENSITIVE_DATA> data;
     rc = call<TPM2B_SENSITIVE_DATA>(data, [&](TPM2B_SENSITIVE_DATA** out) {
@@ -209,7 +207,8 @@ class EsysTpm final : public Tpm {
     return rc;
   }
 
-  /// kRefused: that hierarchy has a password. kCorrupt: that key is gone.
+  /// kRefused: that hierarchy has a password. kUnavailable: that key is not there (it may come
+  /// back).
   Result<void> load_parent(Parent which, Handle& parent) {
     if (which == Parent::kStorageRoot) {
       const auto rc = Esys_TR_FromTPMPublic(context_, kStorageRootKey, ESYS_TR_NONE, ESYS_TR_NONE,
@@ -218,8 +217,7 @@ class EsysTpm final : public Tpm {
         parent.set_persistent();
         return {};
       }
-      return failure(is_verdict(rc, TPM2_RC_HANDLE) ? Errc::kCorrupt : Errc::kUnavailable,
-                     "its storage root key", rc);
+      return failure(Errc::kUnavailable, "its storage root key", rc);
     }
     const TPM2B_SENSITIVE_CREATE no_secret{};
     const auto shape = primary_template();

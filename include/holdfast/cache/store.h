@@ -120,7 +120,7 @@ struct StoreOptions {
 /// Where the key lies that the cache is encrypted with.
 enum class KeyPlace : std::uint8_t {
   kOff,      ///< `off`: nothing is encrypted
-  kFile,     ///< beside the data: protects discarded disks and backups of the data alone
+  kFile,     ///< beside the data: protects backups of the data alone
   kCommand,  ///< wherever the operator has it
   kTpm,      ///< sealed: it opens on this machine only
   kMemory,   ///< as the cache itself: gone with the process

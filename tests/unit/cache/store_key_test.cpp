@@ -5,6 +5,7 @@
 #include <tss2/tss2_esys.h>
 
 #include <fstream>
+#include <future>
 #include <sstream>
 
 #include "unit/cache/store_fixture.h"
@@ -23,6 +24,7 @@ std::string content(const std::filesystem::path& path) {
 
 class StoreKeyTest : public ::testing::Test {
  protected:
+  static void SetUpTestSuite() { ::setenv("TSS2_LOG", "all+none", 0); }
   void SetUp() override { ASSERT_TRUE(tpm_.running()) << "the package swtpm"; }
 
   [[nodiscard]] std::filesystem::path path(const char* name) const {
@@ -110,6 +112,7 @@ TEST_F(StoreKeyTest, AnotherTpmMeansAnotherKey) {
   EXPECT_EQ(load("tpm", other.opener())->sealing, second->sealing);
 
   std::ofstream{path("cache.key.tpm"), std::ios::binary} << "garbage";
+  EXPECT_NE(content(path("cache.key.tpm.old")), "");
   const auto third = load("tpm", other.opener());
   ASSERT_TRUE(third) << third.error().to_string();
   EXPECT_NE(third->sealing, second->sealing);
@@ -183,10 +186,40 @@ TEST_F(StoreKeyTest, WhereTheOwnerHasAPasswordTheStorageRootKeySeals) {
   const auto first = load("tpm", tpm_.opener());
   ASSERT_TRUE(first) << first.error().to_string();
   EXPECT_EQ(load("tpm", tpm_.opener())->sealing, first->sealing);
-  // Another TPM has no such key.
+  // Another TPM has no such key; an administrator may yet make it.
   const Swtpm other{directory_.path() / "other"};
   EXPECT_EQ((*other.opener()())->unseal(content(path("cache.key.tpm"))).error().code,
+            make_error_code(Errc::kUnavailable));
+  take_ownership(other, true);
+  EXPECT_EQ((*other.opener()())->unseal(content(path("cache.key.tpm"))).error().code,
             make_error_code(Errc::kCorrupt));
+}
+
+TEST_F(StoreKeyTest, ADeviceThatComesLateIsWaitedFor) {
+  const auto first = load("tpm", tpm_.opener());
+  ASSERT_TRUE(first);
+  const auto late = [calls = 0, open = tpm_.opener()]() mutable {
+    if (++calls < 4) return Result<std::unique_ptr<Tpm>>{make_error(Errc::kNotFound, "no TPM")};
+    return open();
+  };
+  EXPECT_EQ(load("auto", late)->sealing, first->sealing);
+}
+
+TEST_F(StoreKeyTest, ATpmThatHangsStopsNobody) {
+  ASSERT_TRUE(load("tpm", tpm_.opener()));
+  std::promise<void> hang;
+  const auto hanging = [released = hang.get_future().share()] {
+    released.wait();
+    return Result<std::unique_ptr<Tpm>>{make_error(Errc::kUnavailable)};
+  };
+  const auto stuck = load("auto", hanging);
+  ASSERT_FALSE(stuck);
+  EXPECT_EQ(stuck.error().code, make_error_code(Errc::kUnavailable));
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_FALSE(load("auto", hanging)) << "and no second thread waits beside the first";
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{10});
+  hang.set_value();
+  while (!load("auto", tpm_.opener())) std::this_thread::sleep_for(std::chrono::milliseconds{5});
 }
 
 TEST_F(StoreKeyTest, ATpmThatWillNotSealLeavesTheFile) {
