@@ -249,6 +249,7 @@ Task<Session::Outcome> Session::answer_refusal(std::shared_ptr<read::Attempt> at
   const unsigned status = head.status;
   const bool begun = request_->reply.started();
   ++failures_;
+  if (read::is_refusal(status)) lead_.reset();  // another's credential may do
   if (begun && ask_again(status, forbidden_since_)) co_return Outcome::kCut;
   std::string body;
   while (true) {
@@ -320,7 +321,7 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
   forbidden_since_.reset();
   read::note_allowed(thread_, *request_);
   // The API server's own yes is as good as a review.
-  reviewed_until_ = SteadyClock::now() + thread_.config->cache.review_ttl;
+  leads_until_ = SteadyClock::now() + thread_.config->cache.review_ttl;
   if (!recorder_) begin_recording();
   lead();
   set_state(WatchState::kLive);
@@ -335,12 +336,9 @@ Task<Session::Outcome> Session::pass_events(std::shared_ptr<read::Attempt> attem
       co_await end("the API server ended it");
       co_return Outcome::kEnded;
     }
-    if (outdated()) co_return Outcome::kAgain;
+    // Nothing of it is taken yet: whatever is still to be had is asked for once more.
     const bool admitted = co_await may_lead_on();
-    if (!admitted) {
-      co_await end("its permission is gone");
-      co_return Outcome::kEnded;
-    }
+    if (!admitted || outdated()) co_return Outcome::kAgain;
     failures_ = 0;
     decoder->feed(piece->view());
     std::string batch;

@@ -95,8 +95,8 @@ class Session {
   /// The same of one that might before: a no is asked again within `doubt`, for a moment also what
   /// could not be found out. kUnknown at once where the link is down.
   Task<request::Access> review_again();
-  /// Whether this client may see what comes next, while its stream serves others, too: then it is
-  /// as they are. (An API server asks once, when a watch begins.)
+  /// While its stream serves others, too, this client is reviewed as they are: an API server asks
+  /// once, when a watch begins. False: it leads no more, and asks the API server itself.
   Task<bool> may_lead_on();
   /// True once: its stream of its own is one too many.
   [[nodiscard]] bool could_join();
@@ -142,6 +142,7 @@ class Session {
   std::string key_;  // share_key, once the form of the answer is settled
   bool looked_for_hub_ = false;
   SteadyClock::time_point reviewed_until_{};
+  SteadyClock::time_point leads_until_{};  // without another review
   bool alone_ = false;  // its client is too slow for others to wait for it
 
   static constexpr std::chrono::seconds kReviewLimit{2};  // to find out who asks

@@ -18,6 +18,7 @@ namespace {
 
 constexpr auto kGlance = 1s;  // at the link, when nothing comes
 constexpr auto kUnsure = 3s;  // for a review that can't be answered
+constexpr auto kPause = 30s;  // until a leader's is asked for again
 
 }  // namespace
 
@@ -36,8 +37,10 @@ Task<std::optional<Session::Outcome>> Session::follow_hub() {
   if (lead_ || key.empty()) co_return std::nullopt;
   const auto hub = thread_.services.shared.hubs.find(key);
   if (!hub || !hub->covers(delivered_)) {
-    // The first one leads from its request on, so that those who come meanwhile need none.
-    if (!hub) lead_ = thread_.services.shared.hubs.lead(std::move(key), delivered_);
+    // The first one leads from its request on, so that those who come meanwhile need none. One that
+    // was refused would keep them waiting.
+    if (!hub && !forbidden_since_)
+      lead_ = thread_.services.shared.hubs.lead(std::move(key), delivered_);
     co_return std::nullopt;
   }
   if (!request_->principal) {
@@ -81,18 +84,28 @@ Task<request::Access> Session::review_again() {
       break;
     }
     // A stream of its own tells.
-    if (access == Access::kUnknown && SteadyClock::now() - began >= kUnsure) break;
+    if (access == Access::kUnknown && SteadyClock::now() - began >= kUnsure) {
+      forbidden_since_.reset();
+      break;
+    }
   }
   co_return access;
 }
 
 Task<bool> Session::may_lead_on() {
   if (!lead_ || !lead_->hub().followed()) co_return true;
-  auto access = co_await review(thread_.config->cache.review_ttl);
-  if (access != Access::kDenied) co_return true;
-  lead_.reset();  // nobody waits for what becomes of it
-  access = co_await review_again();
-  co_return access != Access::kDenied;
+  const auto ttl = thread_.config->cache.review_ttl;
+  if (SteadyClock::now() < leads_until_) co_return true;
+  const auto verdict = co_await thread_.reviews.review(request_, kube::Verb::kWatch, ttl);
+  if (verdict.access == Access::kDenied) {
+    lead_.reset();
+    if (!forbidden_since_) forbidden_since_ = SteadyClock::now();
+    co_return false;
+  }
+  // What can't be found out delays nothing for long: the stream is the API server's own answer.
+  leads_until_ =
+      verdict.access == Access::kAllowed ? verdict.at + ttl : SteadyClock::now() + kPause;
+  co_return true;
 }
 
 Task<Session::Outcome> Session::pass_batches(std::shared_ptr<share::Hub> hub,

@@ -163,19 +163,55 @@ TEST_F(SharingTest, ARevokedPermissionEndsTheLeadersWatchToo) {
   with_ttl(1s);
   const auto began = SteadyClock::now();
   run_until([&] { return SteadyClock::now() - began > 1100ms; });
+  const auto refuse = [this] {
+    const auto refusal = script(403);
+    refusal->send(kube::render_status(kube::Encoding::kJson, {.code = 403, .reason = "Forbidden"}));
+    refusal->end();
+  };
   review(false);
-  const auto next = script();  // the other one leads at once
-  review(false);
+  refuse();                               // it asks the API server itself
+  const auto next = script();             // and the other one leads at once
+  for (int i = 0; i < 20; ++i) refuse();  // for as long as that may be a mistake
   stream->send(event("ADDED", "secret", 106));
-  run_until([&] { return first->ended; });
-  EXPECT_FALSE(first->aborted);
-  EXPECT_THAT(events(first), ElementsAre("ADDED one@105"));
-  ASSERT_EQ(pool_.opened.size(), 5u);
-  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer a");
-  EXPECT_EQ(pool_.opened[3].headers.get("authorization"), "Bearer b");
-  EXPECT_THAT(pool_.opened[3].target, HasSubstr("resourceVersion=105"));
+  run_until([&] { return pool_.opened.size() >= 5; });
   next->send(event("ADDED", "secret", 106));
   run_until_has(second, "uid-secret");
+  EXPECT_FALSE(first->ended);
+  run_until([&] { return first->ended; });
+  EXPECT_FALSE(first->aborted);
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "ERROR @0"));
+  EXPECT_THAT(pool_.opened[2].target, HasSubstr("selfsubjectaccessreviews"));
+  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer a");
+  EXPECT_EQ(pool_.opened[3].headers.get("authorization"), "Bearer a");
+  EXPECT_EQ(pool_.opened[4].headers.get("authorization"), "Bearer b");
+  EXPECT_THAT(pool_.opened[4].target, HasSubstr("resourceVersion=105"));
+}
+
+TEST_F(SharingTest, ALeaderThatCantBeReviewedGoesOn) {
+  auto strict = std::make_shared<config::Config>(*config_);
+  strict->cache.review_ttl = 1s;
+  thread_.config = strict;
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 105));
+  run_until_has(first, "uid-one");
+  auto calm = std::make_shared<config::Config>(*config_);
+  calm->cache.review_ttl = 60s;
+  thread_.config = calm;
+  review(true);
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  thread_.config = strict;
+  const auto began = SteadyClock::now();
+  run_until([&] { return SteadyClock::now() - began > 1100ms; });
+  review(true, 500);
+  stream->send(event("ADDED", "two", 106));
+  run_until_has(second, "uid-two");
+  stream->send(event("ADDED", "three", 107));  // and is not asked for with each event
+  run_until_has(second, "uid-three");
+  EXPECT_EQ(pool_.opened.size(), 3u);
+  EXPECT_THAT(events(first), ElementsAre("ADDED one@105", "ADDED two@106", "ADDED three@107"));
+  EXPECT_THAT(events(second), ElementsAre("ADDED one@105", "ADDED two@106", "ADDED three@107"));
 }
 
 TEST_F(SharingTest, OneThatIsOlderThanTheWindowGetsAStreamOfItsOwn) {
