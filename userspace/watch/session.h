@@ -143,7 +143,7 @@ class Session {
   bool looked_for_hub_ = false;
   SteadyClock::time_point reviewed_until_{};
   SteadyClock::time_point leads_until_{};  // without another review
-  bool alone_ = false;  // its client is too slow for others to wait for it
+  bool alone_ = false;                     // its client is too slow for others to wait for it
 
   static constexpr std::chrono::seconds kReviewLimit{2};  // to find out who asks
   static constexpr std::chrono::seconds kDoubt{10};
