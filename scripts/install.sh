@@ -144,6 +144,13 @@ find_binary() {
   done
   [ -f "$binary" ] || fail "there is no program at $binary: build it (cmake --build --preset release) or name it with --binary"
   [ -x "$binary" ] || fail "$binary is not executable"
+  # A program that can't be loaded would take the place of one that runs.
+  local lacking
+  lacking=$(ldd "$binary" 2> /dev/null | awk '/=> not found/ {print $1}' | sort -u | xargs) || true
+  if [ -n "$lacking" ]; then
+    [ -n "$root" ] || fail "this system lacks libraries that $binary is linked with: $lacking"
+    say "note: the program needs libraries that are not here: $lacking"
+  fi
 }
 
 put_config() {

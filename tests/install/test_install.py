@@ -109,6 +109,13 @@ def test_an_update_replaces_the_program_and_keeps_the_configuration(install, roo
     running.close()
 
 
+def test_libraries_that_are_missing_are_named(install, root, binary):
+    program = Path("/bin/true").read_bytes()
+    assert b"libc.so.6" in program
+    binary.write_bytes(program.replace(b"libc.so.6", b"libq.so.6"))
+    assert "libraries that are not here: libq.so.6" in install("systemd")
+
+
 def test_uninstall_and_purge(install, root):
     install("systemd")
     cache = root / "var/lib/holdfast/cache"
