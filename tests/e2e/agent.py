@@ -75,6 +75,12 @@ class Agent:
         fresh.write_text(json.dumps(self.config, indent=2))  # JSON is YAML
         fresh.rename(self.config_file)
 
+    def reload(self, **changes):
+        """As `configure`, and returns when the running agent goes by it."""
+        reloads = self.log.read_text().count("configuration reloaded")
+        self.configure(**changes)
+        eventually(lambda: self.log.read_text().count("configuration reloaded") > reloads, what="the reload")
+
     def start(self, ready=True):
         with open(self.log, "ab") as log:
             self.process = spawn_in(self.place, [*self.wrap, binary(), "agent", "--config", self.config_file],

@@ -147,7 +147,7 @@ def test_agent_killed_between_an_event_and_the_disk(site, cluster, agent, link, 
 
     Whatever the kubelet was told is on disk: it stops only what is really deleted, and starts nothing twice.
     """
-    agent.configure(cache={"rules": [{"resource": "serviceaccounts/token", "action": "cache"}]})
+    agent.reload(cache={"rules": [{"resource": "serviceaccounts/token", "action": "cache"}]})
     steady = pod(cluster, namespace, "steady")
     token = check_whole(node, node.wait_running(steady))
     agent.wait_written()

@@ -19,6 +19,9 @@ using ErrorCode = beast::error_code;
 constexpr std::size_t kMaxLine = 16 * 1024;
 // Enough to end a chunk header that was cut, without copying the body behind it.
 constexpr std::size_t kLinePiece = 64;
+// "0\r\n\r\n": Beast takes for granted that it is not shown less of it twice
+// (basic_parser.ipp, 1.81).
+constexpr std::size_t kShortestEnd = 5;
 
 std::string lower(string_view text) {
   std::string out{text.data(), text.size()};
@@ -68,6 +71,10 @@ class Parser final : public H1Parser, private beast::http::basic_parser<kRequest
       const std::size_t before = pending_.size();
       const std::size_t piece = head_done() ? std::min(rest.size(), kLinePiece) : rest.size();
       pending_.append(rest.substr(0, piece));
+      if (head_done() && pending_.size() < kShortestEnd) {
+        used += piece;
+        continue;
+      }
       auto taken = put(pending_);
       if (!taken) return taken.error();
       if (done()) return used + *taken - before;
