@@ -112,7 +112,9 @@ Task<> hand_over(ThreadContext& thread, std::shared_ptr<Request> request) {
       request->head().upgrade.empty();
   if (matters && kept && !away && request->client->may_forward) {
     request->principal = co_await thread.principals.resolve(request, kReviewLimit);
-  } else if (matters && away) {
+  }
+  // Where the API server does not say in time: who it was by the last acceptance.
+  if (matters && !request->principal && (kept || away)) {
     auto who = read::offline_principal(thread, *request);
     if (auto* known = std::get_if<identity::Principal>(&who))
       request->principal = std::move(*known);

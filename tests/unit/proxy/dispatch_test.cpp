@@ -136,7 +136,6 @@ class TokenDispatchTest : public DispatchTest {
     store_->drain();
   }
   void ask_twice() {
-    registry_->learn(credential_, {.username = "system:node:edge-1", .groups = {"system:nodes"}});
     const auto upstream = script(201);
     upstream->send(
         R"({"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1",)"
@@ -154,6 +153,7 @@ class TokenDispatchTest : public DispatchTest {
 };
 
 TEST_F(TokenDispatchTest, AKubeletsTokenIsInMemoryOnly) {
+  registry_->learn(credential_, {.username = "system:node:edge-1", .groups = {"system:nodes"}});
   ask_twice();
   EXPECT_EQ(on_disk(), "") << "its account may be there: that is another question";
 }
@@ -163,6 +163,21 @@ TEST_F(TokenDispatchTest, ARuleThatNamesItPutsItOnDisk) {
   rule.resource = "serviceaccounts/token";
   rule.action = config::CacheAction::kCache;
   config_->cache.rules.push_back(rule);
+  registry_->learn(credential_, {.username = "system:node:edge-1", .groups = {"system:nodes"}});
+  ask_twice();
+  EXPECT_NE(on_disk(), "");
+}
+
+TEST_F(TokenDispatchTest, WhoeverItWasWillDoWhereTheApiServerDoesNotSay) {
+  credential_.token = kToken;
+  config::CacheRule rule;
+  rule.principal = "system:node:*";
+  rule.resource = "serviceaccounts/token";
+  rule.action = config::CacheAction::kCache;
+  config_->cache.rules.push_back(rule);
+  registry_->learn(credential_, {.username = "system:node:edge-1", .groups = {"system:nodes"}});
+  clock_.advance(std::chrono::hours{1});
+  script(500)->end();  // the review
   ask_twice();
   EXPECT_NE(on_disk(), "");
 }
