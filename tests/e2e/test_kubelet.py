@@ -245,8 +245,10 @@ def test_a_token_is_replayed_to_the_same_request_alone(site, cluster, agent, off
     uid = made["metadata"]["uid"]
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
     kubelet = clients.go(site.host, kubelet_credential)
+    seen = agent.metric("holdfast_requests_total", resource="serviceaccounts", source="upstream")
     first = post(kubelet, path, token_request(uid, "web"))
     assert first["code"] == 201
+    assert agent.metric("holdfast_requests_total", resource="serviceaccounts", source="upstream") > seen, "through the agent"
     given = json.loads(first["body"])["status"]
     offline()
     again = post(kubelet, path, token_request(uid, "web"))

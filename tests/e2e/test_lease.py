@@ -17,7 +17,7 @@ DURATION, EVERY = 12, 1
 NODES = "kube-node-lease"
 GROUP = {"group": "coordination.k8s.io", "resource": "leases"}
 READER = "system:serviceaccount:apps:reader"
-POLICIES = pytest.mark.parametrize("policy", ["forward", "hold", "coalesce", "local"])
+POLICIES = ("forward", "hold", "coalesce", "local")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,10 +43,10 @@ class Renewing:
 
     names = 0
 
-    def __init__(self, cluster, client, namespace=NODES):
+    def __init__(self, cluster, client, namespace=NODES, kind="node"):
         Renewing.names += 1
         self.cluster, self.client, self.namespace = cluster, client, namespace
-        self.name = f"node-{Renewing.names}"
+        self.name = f"{kind}-{Renewing.names}"
         self.mark = cluster.audit.mark()
         self.stream = client.stream("lease", namespace=namespace, name=self.name, holder=self.name,
                                     duration=DURATION, interval=EVERY)
@@ -93,30 +93,36 @@ class Renewing:
         assert 409 not in self.codes()
 
 
-@POLICIES
+def side_by_side(site, cluster, clients, policy_of, policies):
+    """A Lease under each policy, by its name."""
+    policy_of(policy="forward", interval="3s", rules=[{"name": f"{policy}-*", "policy": policy} for policy in policies])
+    return {policy: Renewing(cluster, clients.go(site.pod_a, site.token_a), kind=policy) for policy in policies}
+
+
 @pytest.mark.deadline(400)
-def test_no_conflict_whatever_the_line_does(site, cluster, agent, clients, link, policy_of, policy):
-    policy_of(policy=policy, interval="3s")
-    lease = Renewing(cluster, clients.go(site.pod_a, site.token_a))
+def test_no_conflict_whatever_the_line_does(site, cluster, agent, clients, link, policy_of):
+    leases = side_by_side(site, cluster, clients, policy_of, POLICIES)
     for how in Cut:
-        lease.go_on(4)
-        failed = lease.codes().get(503, 0)
+        for lease in leases.values():
+            lease.go_on(4)
+        failed = leases["forward"].codes().get(503, 0)
         link.cut(how)
         agent.wait_offline()
-        before = lease.renewed()
-        if policy == "forward":
-            eventually(lambda: lease.codes().get(503, 0) > failed, what="the truth to be told")
-        else:
-            lease.go_on(4)
-        assert lease.renewed() == before, "the line is cut"
+        before = {policy: lease.renewed() for policy, lease in leases.items()}
+        eventually(lambda: leases["forward"].codes().get(503, 0) > failed, what="the truth to be told")
+        for policy, lease in leases.items():
+            if policy != "forward":
+                lease.go_on(4)
+        assert {policy: lease.renewed() for policy, lease in leases.items()} == before, "the line is cut"
         link.restore()
         agent.wait_online()
-        if policy != "local":
-            eventually(lambda: lease.renewed() > before, timeout=40, what="a renewal at the server")
-    lease.go_on(4)
-    lease.assert_no_conflict()
-    if policy == "local":
-        assert lease.written() <= 8, "it never goes up, but to be learned"
+        for policy, lease in leases.items():
+            if policy != "local":
+                eventually(lambda: lease.renewed() > before[policy], timeout=40, what=f"a renewal at the server: {policy}")
+    for lease in leases.values():
+        lease.go_on(4)
+        lease.assert_no_conflict()
+    assert leases["local"].written() <= 8, "it never goes up, but to be learned"
     assert agent.metric("holdfast_lease_foreign_writes_total") == 0
 
 
@@ -133,34 +139,40 @@ def lifecycle(cluster):
 
 
 @pytest.mark.deadline(300)
-@pytest.mark.parametrize("policy, interval", [("hold", EVERY), ("coalesce", 3)])
-def test_a_short_cut_is_no_death(site, cluster, agent, clients, link, lifecycle, policy_of, policy, interval):
+def test_a_short_cut_is_no_death(site, cluster, agent, clients, link, lifecycle, policy_of):
     """Shorter than the grace period less one interval, and less what it takes to see that the link is back (2 s, and a loaded machine).
 
     Without a kubelet nobody makes a node Ready again: a single lapse is there to be seen afterwards.
     (`forward` promises no more than the holder's own retries, which client-go lets wait for up to 7 s.)
     """
-    policy_of(policy=policy, interval="3s")
-    lease = Renewing(cluster, clients.go(site.pod_a, site.token_a))
-    site.objects.node(lease.name)
+    leases = side_by_side(site, cluster, clients, policy_of, ("hold", "coalesce"))
+    for lease in leases.values():
+        site.objects.node(lease.name)
 
     def ready():
-        conditions = cluster.api("GET", f"/api/v1/nodes/{lease.name}")["status"]["conditions"]
-        return next(c["status"] for c in conditions if c["type"] == "Ready")
+        found = {}
+        for policy, lease in leases.items():
+            conditions = cluster.api("GET", f"/api/v1/nodes/{lease.name}")["status"]["conditions"]
+            found[policy] = next(c["status"] for c in conditions if c["type"] == "Ready")
+        return found
 
-    lease.go_on(5)
+    for lease in leases.values():
+        lease.go_on(5)
     for how in (Cut.DROPPED, Cut.REFUSED):
         link.cut(how)
-        time.sleep(GRACE - interval - 7)
+        time.sleep(GRACE - 3 - 7)
         link.restore()
-        lease.go_on(4)
-        seen = [(r["stageTimestamp"][14:23], r["verb"], r["responseStatus"]["code"]) for r in lease.requests()]
-        assert ready() == "True", f"after a cut that was {how.value}: {seen}"
+        for lease in leases.values():
+            lease.go_on(4)
+        seen = {policy: [(r["stageTimestamp"][14:23], r["verb"], r["responseStatus"]["code"]) for r in lease.requests()]
+                for policy, lease in leases.items()}
+        assert set(ready().values()) == {"True"}, f"after a cut that was {how.value}: {ready()} {seen}"
     agent.wait_online()
-    lease.assert_no_conflict()
+    for lease in leases.values():
+        lease.assert_no_conflict()
     # The controller is awake: one that is too long is seen.
     link.cut(Cut.REFUSED)
-    eventually(lambda: ready() == "Unknown", timeout=3 * GRACE, what="the node to be given up")
+    eventually(lambda: set(ready().values()) == {"Unknown"}, timeout=3 * GRACE, what="the nodes to be given up")
 
 
 @pytest.mark.parametrize("encoding", ["json", "protobuf"])
