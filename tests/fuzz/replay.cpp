@@ -2,6 +2,7 @@
 // on its corpus, and on mutations of that until the time is over. The same seed each time: what
 // fails once fails again.
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -92,13 +93,24 @@ class Mutator {
   std::mt19937 random_{20240229};
 };
 
+const std::string* current = nullptr;
+
+/// As libFuzzer does: what a claim failed on is left behind, in the folder that the test runs in.
+void keep_input(int) {
+  std::ofstream{"crash-input", std::ios::binary} << *current;
+  std::cerr << "the input that it failed on is in " << fs::current_path() / "crash-input"
+            << "\n";
+}
+
 void run(const std::string& input) {
+  current = &input;
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()), input.size());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGABRT, keep_input);
   if (argc < 2) {
     std::cerr << "usage: " << argv[0] << " SECONDS FILE|FOLDER...\n";
     return 2;

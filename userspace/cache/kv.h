@@ -54,6 +54,9 @@ class Kv {
   /// RocksDB over an environment in memory, so that one logic serves both residences.
   static Result<std::unique_ptr<Kv>> open_memory();
   virtual ~Kv() = default;
+  /// True if the log of changes did not end as it should when this was opened: it is torn (power
+  /// was lost) or damaged, and what came after that place is gone.
+  [[nodiscard]] virtual bool log_was_damaged() const { return false; }
 
   virtual Snapshot snapshot() = 0;
   /// False: no such key. kCorrupt: the engine's own check failed.

@@ -103,12 +103,14 @@ class RocksKv final : public Kv {
   static constexpr std::size_t kSmallBatch = 64u << 10;
 
   RocksKv(std::shared_ptr<rocksdb::Env> env, std::unique_ptr<rocksdb::DB> db,
-          std::shared_ptr<rocksdb::SstFileManager> files, std::uint64_t budget)
+          std::shared_ptr<rocksdb::SstFileManager> files, std::uint64_t budget, bool log_damaged)
       : env_{std::move(env)},
         db_{std::move(db)},
         files_{std::move(files)},
         sizes_{budget},
-        log_{files_ != nullptr} {}
+        log_{files_ != nullptr},
+        log_damaged_{log_damaged} {}
+  [[nodiscard]] bool log_was_damaged() const override { return log_damaged_; }
 
   Snapshot snapshot() override { return std::make_shared<RocksSnapshot>(db_); }
 
@@ -225,6 +227,7 @@ class RocksKv final : public Kv {
   std::shared_ptr<rocksdb::SstFileManager> files_;  // null: in memory
   Sizes sizes_;
   bool log_;  // false: in memory, nothing to replay
+  const bool log_damaged_;
 };
 
 /// Sized for a small node: RocksDB's defaults peak near 100 MB of memory, these at a quarter.
@@ -265,14 +268,23 @@ Result<std::unique_ptr<Kv>> open(rocksdb::Options options, std::shared_ptr<rocks
                                  const std::string& path, std::uint64_t budget) {
   if (env) options.env = env.get();
   rocksdb::DB* raw = nullptr;
-  const auto status = rocksdb::DB::Open(options, path, &raw);
+  // Whatever is wrong with the log is to be known; what comes before that place is good all the
+  // same.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  auto status = rocksdb::DB::Open(options, path, &raw);
+  const bool log_damaged = status.IsCorruption();
+  if (log_damaged) {
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    status = rocksdb::DB::Open(options, path, &raw);
+  }
   // Missing files are damage too; a held lock or a full disk is not.
   if (status.IsInvalidArgument() ||
       (status.IsIOError() && status.ToString().find("No such file") != std::string::npos))
     return make_error(Errc::kCorrupt, status.ToString());
   if (!status.ok()) return error_of(status);
-  return std::unique_ptr<Kv>{std::make_unique<RocksKv>(
-      std::move(env), std::unique_ptr<rocksdb::DB>{raw}, options.sst_file_manager, budget)};
+  return std::unique_ptr<Kv>{
+      std::make_unique<RocksKv>(std::move(env), std::unique_ptr<rocksdb::DB>{raw},
+                                options.sst_file_manager, budget, log_damaged)};
 }
 
 }  // namespace

@@ -419,6 +419,10 @@ Result<std::unique_ptr<Store>> open_store(StoreOptions options, const Clock& clo
                                           bool persistent) {
   auto engine = std::make_shared<Engine>(key, clock);
   engine->persistent = persistent;
+  if (disk->log_was_damaged()) {
+    ++engine->counters.corrupt;
+    spdlog::warn("cache: its log is torn or damaged: what was written after that place is gone");
+  }
   engine->budget = options.budget;
   auto on_disk = Shelf::open(std::move(disk), engine->keys, engine->sealer, clock, engine->counters,
                              Kv::live_share(options.budget), std::move(loss_mark));

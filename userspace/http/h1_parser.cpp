@@ -35,6 +35,11 @@ std::string str(string_view text) {
   return {text.data(), text.size()};
 }
 
+bool may_be_last_chunk(std::string_view bytes) {
+  if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);  // the end of the chunk before
+  return bytes.starts_with('0');
+}
+
 template <bool kRequest>
 class Parser final : public H1Parser, private beast::http::basic_parser<kRequest> {
   using Base = beast::http::basic_parser<kRequest>;
@@ -71,7 +76,7 @@ class Parser final : public H1Parser, private beast::http::basic_parser<kRequest
       const std::size_t before = pending_.size();
       const std::size_t piece = head_done() ? std::min(rest.size(), kLinePiece) : rest.size();
       pending_.append(rest.substr(0, piece));
-      if (head_done() && pending_.size() < kShortestEnd) {
+      if (head_done() && pending_.size() < kShortestEnd && may_be_last_chunk(pending_)) {
         used += piece;
         continue;
       }

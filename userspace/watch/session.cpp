@@ -36,7 +36,9 @@ std::string accept_exactly(const kube::Representation& representation, bool watc
   auto accept = kube::content_type(representation.encoding, false);
   if (watch) accept += ";stream=watch";
   if (representation.transform == kube::Transform::kPartialObjectMetadata) {
-    accept += ";as=PartialObjectMetadata;g=meta.k8s.io;v=" + representation.transform_version;
+    // The API server refuses (406) the one for the other.
+    accept += watch ? ";as=PartialObjectMetadata" : ";as=PartialObjectMetadataList";
+    accept += ";g=meta.k8s.io;v=" + representation.transform_version;
   }
   return accept;
 }

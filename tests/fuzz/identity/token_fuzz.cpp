@@ -3,6 +3,7 @@
 #include "holdfast/identity/process.h"
 #include "identity/jwks.h"
 #include "identity/jwt.h"
+#include "identity/record.h"
 
 using namespace holdfast::identity;
 
@@ -33,5 +34,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)Jwks::parse(text);
   (void)parse_self_subject_review(text);
   (void)parse_cgroup_path(text);
+  (void)parse_record(text);
   return 0;
 }

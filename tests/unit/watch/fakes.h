@@ -55,6 +55,7 @@ struct Script {
     changed.notify_all();
   }
 
+  std::string sent;  ///< the request's body
   http::ResponseHead head{.status = 200};
   std::deque<Result<Slice>> pieces;
   Event changed;
@@ -85,7 +86,10 @@ class FakeStream final : public http::ClientStream {
     script->pieces.pop_front();
     co_return piece;
   }
-  Task<Result<void>> write(Slice, bool) override { co_return Result<void>{}; }
+  Task<Result<void>> write(Slice bytes, bool) override {
+    script_->sent += bytes.view();
+    co_return Result<void>{};
+  }
   void cancel() override {
     script_->cancelled = true;
     script_->changed.notify_all();
@@ -137,9 +141,20 @@ class FakeExchange final : public http::Exchange {
     co_return Result<void>{};
   }
   Task<Result<void>> write(Slice bytes, bool end) override {
+    const auto hold = reads_on;
+    while (hold && !reads) co_await hold->wait();
     body += bytes.view();
     ended = ended || end;
     co_return Result<void>{};
+  }
+  /// The client reads nothing until `read_on`.
+  void stop_reading(Executor executor) {
+    reads_on = std::make_shared<Event>(executor);
+    reads = false;
+  }
+  void read_on() {
+    reads = true;
+    reads_on->notify_all();
   }
   void abort() override { aborted = true; }
   bool responded() const override { return answer.status != 0; }
@@ -153,6 +168,8 @@ class FakeExchange final : public http::Exchange {
   bool ended = false, aborted = false;
 
  private:
+  std::shared_ptr<Event> reads_on;
+  bool reads = true;
   http::RequestHead head_;
   std::shared_ptr<void> context_;
 };

@@ -633,6 +633,28 @@ TEST_F(SessionTest, OfflineTheFormIsThatOfWhatWasShown) {
   EXPECT_THAT(pool_.opened[0].headers.get("accept"), Not(HasSubstr("PartialObjectMetadata")));
 }
 
+TEST_F(SessionTest, ADifferenceOfMetadataIsAskedForAsAList) {
+  const kube::Representation partial{.encoding = kube::Encoding::kJson,
+                                     .transform = kube::Transform::kPartialObjectMetadata,
+                                     .transform_version = "v1"};
+  ASSERT_TRUE(record_list(query_for(kPath, partial), 100, {item("a", 50), item("b", 51)}));
+  script()->send(kExpired);
+  const auto list = script();
+  list->send(cache::json_list(200, {item("b", 51), item("c", 150)}));
+  list->end();
+  nursery_.spawn(
+      "watch",
+      serve_watch(thread_, make_request(std::string{kPath} + "&resourceVersion=100",
+                                        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;"
+                                        "v=v1")));
+  run_until_body_has("uid-c");
+  EXPECT_THAT(std::string{pool_.opened[0].headers.get("accept")},
+              HasSubstr("as=PartialObjectMetadata;g=meta.k8s.io;v=v1"));
+  EXPECT_EQ(pool_.opened[1].headers.get("accept"),
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+  EXPECT_THAT(delivered(), ElementsAre("DELETED a@100", "ADDED c@150"));
+}
+
 TEST_F(SessionTest, ADiskThatHangsDoesNotHangTheKubelet) {
   std::promise<void> hang;
   // Whatever is queued behind this waits for it.

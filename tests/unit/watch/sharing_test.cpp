@@ -32,11 +32,12 @@ class SharingTest : public ThreadTest {
     return exchange_;
   }
   /// What the API server says to the next review.
-  void review(bool allowed, unsigned status = 201) {
+  std::shared_ptr<Script> review(bool allowed, unsigned status = 201) {
     const auto answer = script(status);
     answer->send(std::string{R"({"kind":"SelfSubjectAccessReview","status":{"allowed":)"} +
                  (allowed ? "true" : "false") + "}}");
     answer->end();
+    return answer;
   }
   void run_until_has(const std::shared_ptr<FakeExchange>& client, const std::string& text) {
     run_until([&] { return client->body.find(text) != std::string::npos; });
@@ -252,6 +253,72 @@ TEST_F(SharingTest, ADifferenceIsToldToAll) {
   EXPECT_THAT(events(second), ElementsAre("DELETED gone@105", "ADDED two@150"));
   resumed->send(event("ADDED", "three", 210));
   run_until_has(second, "uid-three");
+}
+
+TEST_F(SharingTest, AFollowerThatDoesNotReadGoesOnByItself) {
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 101));
+  run_until_has(first, "uid-one");
+  review(true);
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  second->stop_reading(io_.get_executor());
+  const std::string large(600'000, 'x');
+  for (kube::ResourceVersion version = 102; version < 112; ++version) {
+    const auto name = "large-" + std::to_string(version);
+    stream->send(
+        R"({"type":"ADDED","object":)" +
+        cache::json_object({.ns = "apps", .name = name, .version = version, .text = large}) +
+        "}\n");
+    run_until_has(first, "uid-" + name);  // nobody waits for the other one
+  }
+  const auto own = script();
+  second->read_on();
+  run_until([&] { return pool_.opened.size() == 3; });
+  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer b");
+  const auto seen = events(second);
+  EXPECT_LT(seen.size(), 11u) << "it left more unread than is kept for it";
+  EXPECT_THAT(pool_.opened[2].target,
+              HasSubstr("resourceVersion=" + std::to_string(100 + seen.size())));
+  own->send(event("ADDED", "last", 200));
+  run_until_has(second, "uid-last");
+  EXPECT_FALSE(second->ended || second->aborted);
+}
+
+TEST_F(SharingTest, ALeaderThatDoesNotReadLeadsNoMore) {
+  const auto stream = script();
+  const auto first = watch("a", "&resourceVersion=100");
+  stream->send(event("ADDED", "one", 101));
+  run_until_has(first, "uid-one");
+  review(true);
+  const auto second = watch("b", "&resourceVersion=100");
+  run_until_has(second, "uid-one");
+  first->stop_reading(io_.get_executor());
+  const auto next = script();
+  stream->send(event("ADDED", "two", 102));
+  run_until([&] { return pool_.opened.size() == 3; });
+  EXPECT_EQ(pool_.opened[2].headers.get("authorization"), "Bearer b");
+  next->send(event("ADDED", "three", 103));
+  run_until_has(second, "uid-three");
+  EXPECT_THAT(events(second), ElementsAre("ADDED one@101", "ADDED two@102", "ADDED three@103"));
+  first->read_on();
+  run_until_has(first, "uid-two");
+  EXPECT_FALSE(first->ended || first->aborted);
+}
+
+TEST_F(SharingTest, AReviewAsksWhatTheWatchAsks) {
+  const auto stream = script();
+  watch("a", "&resourceVersion=100&labelSelector=app%3Dweb");
+  stream->send(event("ADDED", "one", 101));
+  run_until_has(exchange_, "uid-one");
+  const auto asked = review(true);
+  const auto second = watch("b", "&resourceVersion=100&labelSelector=app%3Dweb");
+  run_until_has(second, "uid-one");
+  ASSERT_EQ(pool_.opened.size(), 2u);
+  EXPECT_THAT(asked->sent, HasSubstr(R"("labelSelector":{"rawSelector":"app=web"})"));
+  EXPECT_THAT(asked->sent, HasSubstr(R"("namespace":"apps")"));
+  EXPECT_THAT(asked->sent, HasSubstr(R"("verb":"watch")"));
 }
 
 TEST_F(SharingTest, SharingCanBeSwitchedOff) {

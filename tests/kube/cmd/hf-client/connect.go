@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -71,6 +72,7 @@ type client struct {
 	http    *http.Client
 	typed   *kubernetes.Clientset
 	dynamic *dynamic.DynamicClient
+	partial metadata.Interface
 	dialer  dialer
 	codes   codes
 	sent    sent
@@ -114,7 +116,10 @@ func newClient(o options) (*client, error) {
 	if c.typed, err = kubernetes.NewForConfigAndClient(config, c.http); err != nil {
 		return nil, err
 	}
-	c.dynamic, err = dynamic.NewForConfigAndClient(rest.CopyConfig(config), c.http)
+	if c.dynamic, err = dynamic.NewForConfigAndClient(rest.CopyConfig(config), c.http); err != nil {
+		return nil, err
+	}
+	c.partial, err = metadata.NewForConfigAndClient(metadata.ConfigFor(config), c.http)
 	return c, err
 }
 

@@ -35,7 +35,7 @@ func parseFlags() options {
 	flag.StringVar(&o.clientCert, "client-cert", "", "client certificate")
 	flag.StringVar(&o.clientKey, "client-key", "", "key of --client-cert")
 	flag.StringVar(&o.userAgent, "user-agent", "", "User-Agent; default: client-go's own")
-	flag.StringVar(&o.encoding, "encoding", "protobuf", "protobuf: typed clients; json: dynamic client")
+	flag.StringVar(&o.encoding, "encoding", "protobuf", "protobuf: typed clients; json: dynamic client; metadata: the metadata client (recorder)")
 	flag.BoolVar(&o.http1, "http1", false, "offer http/1.1 only")
 	flag.Var(o.identities, "identity", "name=cert,key or name=token:FILE: another client of this process, for commands that say as=name")
 	flag.Parse()

@@ -76,6 +76,9 @@ func (c *client) example(cmd command) (runtime.Object, error) {
 	if c.isDynamic() {
 		return &unstructured.Unstructured{}, nil
 	}
+	if c.isPartial() {
+		return &metav1.PartialObjectMetadata{}, nil
+	}
 	switch cmd.Resource {
 	case "configmaps":
 		return &corev1.ConfigMap{}, nil
@@ -133,12 +136,18 @@ func (c *client) listWith(ctx context.Context, cmd command, options metav1.ListO
 	if c.isDynamic() {
 		return c.dynamicResource(cmd).List(ctx, options)
 	}
+	if c.isPartial() {
+		return c.partial.Resource(cmd.gvr()).Namespace(cmd.Namespace).List(ctx, options)
+	}
 	return c.request(cmd, "GET").VersionedParams(&options, scheme.ParameterCodec).Do(ctx).Get()
 }
 
 func (c *client) watchWith(ctx context.Context, cmd command, options metav1.ListOptions) (watch.Interface, error) {
 	if c.isDynamic() {
 		return c.dynamicResource(cmd).Watch(ctx, options)
+	}
+	if c.isPartial() {
+		return c.partial.Resource(cmd.gvr()).Namespace(cmd.Namespace).Watch(ctx, options)
 	}
 	options.Watch = true
 	return c.request(cmd, "GET").VersionedParams(&options, scheme.ParameterCodec).Watch(ctx)

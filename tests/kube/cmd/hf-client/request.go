@@ -67,6 +67,8 @@ func (c *client) run(ctx context.Context, cmd command) (reply, error) {
 
 func (c *client) isDynamic() bool { return c.options.encoding == "json" }
 
+func (c *client) isPartial() bool { return c.options.encoding == "metadata" }
+
 func (c *client) dynamicResource(cmd command) dynamic.ResourceInterface {
 	return c.dynamic.Resource(cmd.gvr()).Namespace(cmd.Namespace)
 }
