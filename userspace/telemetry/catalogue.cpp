@@ -74,7 +74,7 @@ constexpr std::array<MetricInfo, kMetrics> kCatalogue{{
      {}},
     {"holdfast_cache_corrupt_records_total",
      kCounter,
-     "Records that did not open, and were forgotten.",
+     "Records that did not open, and were forgotten; logs that were torn or damaged at a start.",
      {}},
     {"holdfast_cache_write_errors_total",
      kCounter,
