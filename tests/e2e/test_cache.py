@@ -1,6 +1,7 @@
 """What an operator sees of the cache and does with it: rules, `holdfast cache`, disks that fail."""
 
 import json
+import secrets
 import subprocess
 
 import pytest
@@ -61,28 +62,121 @@ def test_rules_bypass_and_memory(site, make_agent, cut, link):
     assert [read(site, n).code for n in (kept, memory, bypass)] == [200, 503, 503]
 
 
-def test_nothing_of_it_can_be_read_from_the_disk(site, make_agent):
-    """Names, values, tokens: nowhere in the cache's directory, in whatever file."""
-    namespace = site.namespace("plainspace")
-    site.objects.config_map(namespace, "plainname", {"plainkey": "plainvalue"}, {"plainlabel": "plain"})
+def on_disk(agent, words):
+    """Which of these stand in clear in whatever file of the cache, keys excepted."""
+    keys = ("cache.key", "cache.key.tpm", "serving.pem", "request.json")
+    files = [f for f in (agent.dir / "cache").rglob("*") if f.is_file() and f.name not in keys and "tls" not in f.parts]
+    assert len(files) > 4
+    return [(word, file.name) for file in files for word in words if word in file.read_bytes()]
+
+
+def test_nothing_of_it_can_be_read_from_the_disk(site, make_agent, clients, link):
+    """Names, values, Secrets, tokens: nowhere in the cache's directory, in whatever file."""
+    namespace, objects = site.namespace("plainspace"), site.objects
+    objects.config_map(namespace, "plainname", {"plainkey": "plainvalue"}, {"plainlabel": "plain"})
     site.cluster.api("POST", f"/api/v1/namespaces/{namespace}/secrets",
                      {"metadata": {"name": "plainsecret"}, "stringData": {"password": "plainpassword"}})
-    site.objects.allow("ServiceAccount", "apps/reader", [([""], ["secrets"], ["get", "list"])], "plain-secrets")
-    agent = make_agent().start()
+    pod = site.cluster.api("POST", f"/api/v1/namespaces/{namespace}/pods", {
+        "metadata": {"name": "plainpod"},
+        "spec": {"nodeName": "edge-1", "serviceAccountName": "default", "terminationGracePeriodSeconds": 0,
+                 "volumes": [{"name": "s", "secret": {"secretName": "plainsecret"}}],
+                 "containers": [{"name": "main", "image": "none"}]}})
+    objects.allow("ServiceAccount", "apps/reader", [([""], ["secrets"], ["get", "list"])], "plain-secrets")
+    # Of what a kubelet is shown Secrets are on disk, and tokens where a rule says so.
+    agent = make_agent(cache={"rules": [{"resource": "serviceaccounts/token", "action": "cache"}]}).start()
+    secret = f"/api/v1/namespaces/{namespace}/secrets/plainsecret"
+    token_path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
+    bound = {"kind": "Pod", "apiVersion": "v1", "name": "plainpod", "uid": pod["metadata"]["uid"]}
+    asked = json.dumps({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+                        "spec": {"expirationSeconds": 3607, "boundObjectRef": bound}})
+    kubelet = {encoding: clients.go(site.host, site.kubelet, encoding=encoding) for encoding in ("json", "protobuf")}
+
+    def token():
+        return kubelet["json"].attempt("raw", path=token_path, method="POST", body=asked,
+                                       headers={"Content-Type": "application/json"})
+
+    eventually(lambda: curl(site.host, site.kubelet, secret).code == 200, what="the kubelet's right to its pod's Secret")
+    for client in kubelet.values():
+        client.get("secrets", "plainsecret", namespace)
+    given = json.loads(token()["body"])["status"]["token"]
+    follower = clients.go(site.pod_a, site.token_a).informer("configmaps", namespace)
+    follower.wait("SYNCED")
+    objects.replace_config_map(namespace, "plainname", {"plainkey": "plainlater"})
+    follower.wait("MODIFIED", "plainname")
     for path in (maps(namespace), maps(namespace, "plainname"), maps(namespace, "plainmissing"),
                  maps(namespace) + "?labelSelector=plainlabel%3Dplain", f"/api/v1/namespaces/{namespace}/secrets",
                  "/api", "/version"):
         assert curl(site.pod_a, site.token_a, path).code in (200, 404), path
     agent.wait_written()
     agent.stop()
-    token = site.token_a.token_file.read_text()
-    wanted = [b"plain", b"configmaps", b"ConfigMap", token.encode(), token.split(".")[1][:40].encode(), b"apps:reader"]
-    files = [f for f in (agent.dir / "cache").rglob("*") if f.is_file() and "tls" not in f.parts]
-    assert len(files) > 4
-    for file in files:
-        text = file.read_bytes()
-        for word in wanted:
-            assert word not in text, f"{word!r} in {file}"
+    tokens = (site.token_a.token_file.read_text(), given)
+    wanted = [b"plain", b"configmaps", b"ConfigMap", b"apps:reader", *(t.encode() for t in tokens),
+              *(t.split(".")[1][:40].encode() for t in tokens)]
+    assert on_disk(agent, wanted) == []
+
+    # It was there: what is asked for now comes from the disk. And what was a log is a table now.
+    link.cut(Cut.REFUSED)
+    agent.start()
+    agent.wait_offline()
+    assert "password" in curl(site.host, site.kubelet, secret).body
+    assert given in token()["body"]
+    agent.stop()
+    assert on_disk(agent, wanted) == []
+
+
+def test_another_key_means_a_fresh_cache(site, make_agent, cut, link):
+    namespace = site.namespace("rekeyed")
+    site.objects.config_maps(namespace, 2)
+    agent = make_agent(cache={"key": "file"}).start()
+    assert read(site, namespace).code == 200
+    agent.wait_written()
+    agent.stop()
+    key = agent.dir / "cache" / "cache.key"
+    key.write_bytes(secrets.token_bytes(32))
+    agent.start()
+    assert "starting afresh" in agent.log.read_text()
+    assert agent.status()["cache"]["key"] == "file"
+    cut(agent)
+    assert read(site, namespace).code == 503
+    link.restore()
+    agent.wait_online()
+    assert read(site, namespace).code == 200
+    agent.stop()
+
+    # A key that others can read is not used: what is remembered is in memory, and it says why.
+    key.chmod(0o644)
+    agent.start()
+    assert "mode 0600" in agent.status()["cache"]["problem"]
+    assert agent.status()["cache"]["key"] == "memory"
+    assert read(site, namespace).code == 200
+    cut(agent)
+    assert read(site, namespace).code == 200
+
+
+def test_damaged_files_are_said_and_survived(site, make_agent, cut, link):
+    namespace = site.namespace("damaged")
+    site.objects.config_maps(namespace, 20, size=2000)
+    agent = make_agent().start()
+    for kind in (".log", ".sst"):
+        assert read(site, namespace).code == 200
+        agent.wait_written()
+        agent.stop()
+        store = agent.dir / "cache" / "store"
+        hit = [file for file in store.iterdir() if file.suffix == kind and file.stat().st_size > 1000]
+        assert hit, kind
+        for file in hit:
+            with open(file, "r+b") as data:
+                data.seek(file.stat().st_size // 2)
+                data.write(secrets.token_bytes(64))
+        before = len(agent.log.read_text())
+        agent.start()
+        assert read(site, namespace).code == 200
+        told = agent.log.read_text()[before:]
+        assert "torn or damaged" in told or "starting afresh" in told or agent.metric("holdfast_cache_corrupt_records_total") > 0
+        cut(agent)
+        assert read(site, namespace).code == 200, "it was read since"
+        link.restore()
+        agent.wait_online()
 
 
 def test_the_cache_command(site, make_agent, cut):

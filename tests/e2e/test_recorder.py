@@ -16,7 +16,8 @@ CUTS = int(os.environ.get("HOLDFAST_CUTS", "10"))
 SEED = int(os.environ.get("HOLDFAST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 SHORTEST, LONGEST = 0.1, 15.0  # seconds
 GADGETS = {"group": "example.com", "version": "v1"}
-CLIENTS = [(encoding, watch_list) for encoding in ("protobuf", "json") for watch_list in (False, True)]
+CLIENTS = [(encoding, watch_list) for encoding in ("protobuf", "json") for watch_list in (False, True)] + [("metadata", False)]
+KINDS = {"protobuf": ("configmaps", "pods"), "json": ("configmaps", "pods", "gadgets"), "metadata": ("configmaps", "gadgets")}
 SELECTORS = ("", "flip=on")
 
 
@@ -61,13 +62,13 @@ class Scene:
     def record(self):
         credentials = {selector: self.account(selector) for selector in SELECTORS}
         for encoding, watch_list in CLIENTS:
-            kinds = [("configmaps", {}), ("pods", {})] + ([("gadgets", GADGETS)] if encoding == "json" else [])
             for selector, credential in credentials.items():
                 reader = self.clients.go(self.site.pod_a, credential, encoding=encoding, watch_list=watch_list)
                 self.readers[encoding, watch_list, selector] = reader
-                for resource, more in kinds:
+                for resource in KINDS[encoding]:
                     self.recorders[encoding, watch_list, resource, selector] = reader.stream(
-                        "recorder", resource=resource, namespace=self.namespace, labelSelector=selector, **more)
+                        "recorder", resource=resource, namespace=self.namespace, labelSelector=selector,
+                        **(GADGETS if resource == "gadgets" else {}))
         for stream in self.recorders.values():
             stream.wait("SYNCED", timeout=60)
 
@@ -193,6 +194,7 @@ def test_nothing_is_lost(site, cluster, agent, link, scene):
     for key in again:
         print(key, *scene.turns(key), sep="\n    ")
     assert not again, "nobody was made to list again"
+    assert agent.metric("holdfast_watch_resumes_total", how="relist") > 0, "the API server had forgotten, and what came of it was told"
     for key, stream in scene.recorders.items():
         encoding, watch_list, resource, selector = key
         truth = scene.histories[resource].truth(**dict([selector.split("=")] if selector else []))

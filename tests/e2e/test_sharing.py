@@ -2,11 +2,13 @@
 
 import json
 import secrets
+import time
 
 import pytest
 
 from clients import curl
 from conftest import new_agent
+from edge import NODE
 from history import History
 from link import Cut
 from process import Place, eventually
@@ -135,6 +137,46 @@ def test_fifty_cost_the_line_one(site, cluster, topology, clients, agent, tokens
     shared.undisturbed(history.truth())
 
 
+def test_the_owners_pod_is_deleted(site, cluster, clients, agent, link, namespace, history):
+    """Its process dies and its token with it, also while the line is cut; the others notice nothing."""
+    mark = cluster.audit.mark()
+    processes, streams = {}, {}
+    for name in (f"bound-{number}" for number in range(4)):
+        site.objects.service_account("sharers", name)
+        pod = site.objects.pod("sharers", name, NODE, name)
+        credential = site.credential(f"sharers-{name}", site.objects.token("sharers", name, pod))
+        processes[name] = clients.go(site.host, credential)
+        streams[name] = processes[name].stream("recorder", resource="configmaps", namespace=namespace)
+        streams[name].wait("SYNCED")
+    for cut in (False, True):
+        open_now = eventually(lambda: [w for w in cluster.audit.open_watches(mark, resource="configmaps", namespace=namespace)
+                                       if w["user"]["username"].rsplit(":", 1)[1] in streams][-1:], what="an owner")
+        owner = open_now[0]["user"]["username"].rsplit(":", 1)[1]
+        if cut:
+            link.cut(Cut.REFUSED)
+            agent.wait_offline()
+        else:
+            processes[owner].close()
+        cluster.api("DELETE", f"/api/v1/namespaces/sharers/pods/{owner}")
+        if cut:
+            time.sleep(12)  # the API server remembers for ten seconds whom it knew
+            link.restore()
+            agent.wait_online()
+        left = streams.pop(owner)
+        site.objects.config_map(namespace, f"after-{owner}")
+        for stream in streams.values():
+            stream.wait("ADDED", f"after-{owner}", timeout=60)
+        if cut:  # it is alive, and refused: its watch ended in order, and the next one is a 401
+            assert "Unauthorized" in left.wait("WATCH_ERROR", timeout=60)["error"]
+            assert "ERROR" not in [event["event"] for event in left.events]
+            assert f"after-{owner}" not in left.names()
+    history.wait(f"after-{owner}")
+    for name, stream in streams.items():
+        judge = Judge(history.truth()).feed(stream.events[:])
+        assert not judge.problems, (name, judge.problems[:5])
+        assert judge.counts["OPEN"] == 1, name
+
+
 @pytest.mark.parametrize("watch_list", [False, True], ids=["list", "watchlist"])
 def test_the_owner_of_the_stream_leaves(site, cluster, clients, agent, tokens, namespace, history, watch_list):
     """Whoever's credential the stream was opened with is gone, again and again; the others notice nothing."""
@@ -197,10 +239,7 @@ def test_no_permission_no_answer(site, cluster, clients, agent, link, tokens, na
 
 
 def test_a_permission_that_is_taken_back(site, cluster, clients, agent, tokens, namespace, history):
-    """It ends within `cache.review_ttl` for whoever shares another one's stream.
-
-    (The one whose credential the stream was opened with keeps it, as it would without us.)
-    """
+    """It ends within `cache.review_ttl` for whoever shares another one's stream."""
     name = "late"
     leaving = account(site, "leaving", name)
     site.objects.allow("ServiceAccount", f"leaving/{name}", [([""], ["configmaps"], ["get", "list", "watch"])],
