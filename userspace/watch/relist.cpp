@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // For what was delivered to be in the cache, too: the disk may be slow.
-constexpr auto kBaseLimit = 1s;
+constexpr auto kBaseLimit = 3s;
 constexpr auto kBasePause = 20ms;
 // The watch's own stream goes well meanwhile, and would be asked for at once.
 constexpr auto kListPause = 500ms;

@@ -146,7 +146,7 @@ class Session {
   bool alone_ = false;                     // its client is too slow for others to wait for it
 
   static constexpr std::chrono::seconds kReviewLimit{2};  // to find out who asks
-  static constexpr std::chrono::seconds kDoubt{10};
+  static constexpr std::chrono::seconds kDoubt{30};
   static constexpr std::size_t kBatch = 64 * 1024;  // bytes per write of events of our own making
   struct Durable;                                   // counts events on their way to disk
   std::shared_ptr<Durable> durable_;
