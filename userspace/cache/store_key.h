@@ -25,8 +25,7 @@ using TpmOpener = std::function<Result<std::unique_ptr<Tpm>>()>;
 Result<std::unique_ptr<Tpm>> open_node_tpm();
 
 /// The key by `source`, as cache.key has it.
-/// - file, off: `cache.key` in `directory`, or made there (32 random bytes, 0600); a file of
-/// another
+/// - file, off: `cache.key` in `directory`, or made there (32 random bytes, 0600); one of another
 ///   length is replaced.
 /// - tpm: `cache.key.tpm`, which only this machine's TPM opens, or made there; one that it did not
 ///   seal, or that it was cleared since, is replaced. kUnavailable: there is no TPM, or it is

@@ -39,6 +39,27 @@ class SharingTest : public ThreadTest {
     answer->end();
     return answer;
   }
+  void set_review_ttl(std::chrono::seconds ttl) {
+    auto changed = std::make_shared<config::Config>(*config_);
+    changed->cache.review_ttl = ttl;
+    thread_.config = changed;
+  }
+  /// One that leads, whose review is due, and one that follows it, whose review is not.
+  std::pair<std::shared_ptr<FakeExchange>, std::shared_ptr<FakeExchange>> followed_leader(
+      const std::shared_ptr<Script>& stream) {
+    set_review_ttl(1s);
+    const auto leader = watch("a", "&resourceVersion=100");
+    stream->send(event("ADDED", "one", 105));
+    run_until_has(leader, "uid-one");
+    set_review_ttl(60s);
+    review(true);
+    const auto follower = watch("b", "&resourceVersion=100");
+    run_until_has(follower, "uid-one");
+    set_review_ttl(1s);
+    const auto began = SteadyClock::now();
+    run_until([&] { return SteadyClock::now() - began > 1100ms; });
+    return {leader, follower};
+  }
   void run_until_has(const std::shared_ptr<FakeExchange>& client, const std::string& text) {
     run_until([&] { return client->body.find(text) != std::string::npos; });
   }
@@ -126,9 +147,7 @@ TEST_F(SharingTest, OthersGoOnWhenTheLeaderLeaves) {
 }
 
 TEST_F(SharingTest, ARevokedPermissionEndsTheWatch) {
-  auto strict = std::make_shared<config::Config>(*config_);
-  strict->cache.review_ttl = 1s;
-  thread_.config = strict;
+  set_review_ttl(1s);
   const auto stream = script();
   const auto first = watch("a", "&resourceVersion=100");
   stream->send(event("ADDED", "one", 105));
@@ -147,23 +166,8 @@ TEST_F(SharingTest, ARevokedPermissionEndsTheWatch) {
 }
 
 TEST_F(SharingTest, ARevokedPermissionEndsTheLeadersWatchToo) {
-  const auto with_ttl = [this](std::chrono::seconds ttl) {
-    auto changed = std::make_shared<config::Config>(*config_);
-    changed->cache.review_ttl = ttl;
-    thread_.config = changed;
-  };
-  with_ttl(1s);
   const auto stream = script();
-  const auto first = watch("a", "&resourceVersion=100");
-  stream->send(event("ADDED", "one", 105));
-  run_until_has(first, "uid-one");
-  with_ttl(60s);
-  review(true);
-  const auto second = watch("b", "&resourceVersion=100");
-  run_until_has(second, "uid-one");
-  with_ttl(1s);
-  const auto began = SteadyClock::now();
-  run_until([&] { return SteadyClock::now() - began > 1100ms; });
+  const auto [first, second] = followed_leader(stream);
   const auto refuse = [this] {
     const auto refusal = script(403);
     refusal->send(kube::render_status(kube::Encoding::kJson, {.code = 403, .reason = "Forbidden"}));
@@ -189,22 +193,8 @@ TEST_F(SharingTest, ARevokedPermissionEndsTheLeadersWatchToo) {
 }
 
 TEST_F(SharingTest, ALeaderThatCantBeReviewedGoesOn) {
-  auto strict = std::make_shared<config::Config>(*config_);
-  strict->cache.review_ttl = 1s;
-  thread_.config = strict;
   const auto stream = script();
-  const auto first = watch("a", "&resourceVersion=100");
-  stream->send(event("ADDED", "one", 105));
-  run_until_has(first, "uid-one");
-  auto calm = std::make_shared<config::Config>(*config_);
-  calm->cache.review_ttl = 60s;
-  thread_.config = calm;
-  review(true);
-  const auto second = watch("b", "&resourceVersion=100");
-  run_until_has(second, "uid-one");
-  thread_.config = strict;
-  const auto began = SteadyClock::now();
-  run_until([&] { return SteadyClock::now() - began > 1100ms; });
+  const auto [first, second] = followed_leader(stream);
   review(true, 500);
   stream->send(event("ADDED", "two", 106));
   run_until_has(second, "uid-two");
